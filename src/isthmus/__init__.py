@@ -1,0 +1,1 @@
+"""isthmus: English intermediate-task training for zero-shot cross-lingual transfer, as one Snakemake DAG."""

@@ -1,0 +1,111 @@
+"""The command line. Rules call `isthmus stage`; people call the rest. Nothing heavy is imported before it is needed."""
+
+import argparse
+import os
+import subprocess
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+from isthmus.errors import IsthmusError, UsageError
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; give its exit code. Errors that a user can cause are one paragraph on standard error."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.command(options))
+    except IsthmusError as error:
+        print(f"isthmus: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    except Exception:
+        traceback.print_exc()
+        print("isthmus: this is a bug; the lines above tell where.", file=sys.stderr)
+        return IsthmusError.exit_code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="isthmus", description="English intermediate-task training for zero-shot cross-lingual transfer."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    run = commands.add_parser("run", help="run a study through Snakemake", allow_abbrev=False)
+    run.add_argument("study", type=Path, metavar="STUDY")
+    run.add_argument("snakemake", nargs=argparse.REMAINDER, help="arguments for Snakemake, such as --cores 8 or -n")
+    run.set_defaults(command=_run)
+
+    plan = commands.add_parser("plan", help="list what would run")
+    plan.add_argument("study", type=Path, metavar="STUDY")
+    plan.set_defaults(command=_plan)
+
+    answer = commands.add_parser("answer", help="print a study's table of scores and gains")
+    answer.add_argument("study", type=Path, metavar="STUDY")
+    answer.set_defaults(command=_answer)
+
+    stage = commands.add_parser("stage", help="run one job (called by the rules)")
+    stage.add_argument("name")
+    stage.add_argument("--job", type=Path, required=True, help="the job's document below results/<study>/jobs")
+    stage.add_argument("--receipt", type=Path, required=True, help="where to write the receipt")
+    stage.set_defaults(command=_stage)
+    return parser
+
+
+def _run(options: argparse.Namespace) -> int:
+    from isthmus.plan import Plan
+
+    plan = Plan.of(options.study)  # says what is wrong before Snakemake reads the file in its own, unbounded way
+    snakefile = REPOSITORY / "Snakefile"
+    if not snakefile.is_file():
+        raise UsageError(
+            f"There is no Snakefile in {REPOSITORY}. `isthmus run` needs the repository: clone it and run `make` there."
+        )
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(snakefile), "--configfile", str(options.study)]
+    code = subprocess.run([*command, *options.snakemake], env={**os.environ, "ISTHMUS_RUN": "1"}, check=False).returncode
+    if code == 0 and (plan.results / "scores.parquet").is_file():
+        _show(plan.results)
+    return code
+
+
+def _plan(options: argparse.Namespace) -> int:
+    from isthmus.plan import Plan
+
+    plan = Plan.of(options.study)
+    waiting = plan.resolve()
+    for job in waiting:
+        print(f"{job.rule:<20} {plan.receipt(job)}")
+    print(f"{len(waiting)} of {len(plan.jobs)} jobs would run; the rest is in the store {plan.store.root}.")
+    return 0
+
+
+def _answer(options: argparse.Namespace) -> int:
+    from isthmus.plan import Plan
+
+    plan = Plan.of(options.study)
+    if not (plan.results / "scores.parquet").is_file():
+        raise UsageError(f"{plan.results} has no scores yet: run the study first (isthmus run {options.study}).")
+    _show(plan.results)
+    return 0
+
+
+def _show(results: Path) -> None:
+    from isthmus.publish.terminal import table
+
+    print(table(results))
+    print(f"\nReport: {results / 'report.html'}")
+
+
+def _stage(options: argparse.Namespace) -> int:
+    from isthmus.runner import run_job
+
+    run_job(options.job, options.receipt)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,358 @@
+"""From a study to its job table: encoders × arms × targets × languages × seeds, in the order in which data flows.
+
+Read `Expansion.run` from top to bottom: it is the DAG.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from isthmus.errors import UsageError
+from isthmus.hubs import HUB_MODULES, Hub
+from isthmus.jobs import Job, JobTable, Unit
+from isthmus.recipe import elide
+from isthmus.study import Arm, HubEncoder, Link, PretrainedEncoder, Study
+from isthmus.tasks.task import Source, Task
+
+ENGLISH = "en"
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "sentencepiece.bpe.model")
+ENCODER_FILES = (*TOKENIZER_FILES, "config.json", "*.safetensors", "*.safetensors.index.json")
+
+
+def expand(study: Study, hub: Hub) -> list[Job]:
+    """The study's jobs, parents first; the last two are the tables and the report.
+
+    Raises:
+        UsageError: the hub has no data for something that the study names.
+    """
+    return Expansion(study, hub).run()
+
+
+class Expansion:
+    """One expansion on its way: the job table, and the units made so far by what they stand for."""
+
+    def __init__(self, study: Study, hub: Hub) -> None:
+        self.study = study
+        self.hub = hub
+        self.table = JobTable()
+        self.data: dict[tuple[str, str], Unit] = {}  # (task, language)
+        self.tokens: dict[tuple[str, str, str], Unit] = {}  # (encoder, task, language)
+        self.cells: list[dict[str, Any]] = []
+        self.scores: dict[str, Unit] = {}  # role in the tables -> unit
+
+    def run(self) -> list[Job]:
+        """Expand."""
+        self.fetch(self.needed())
+        for encoder in self.study.encoders:
+            start = self.encoder(encoder)
+            for seed in self.study.seeds:
+                for arm in self.study.arms.values():
+                    parent = self.intermediate(encoder, start, arm, seed)
+                    for training_set in self.training_sets():
+                        model = self.target(encoder, parent, arm, training_set, seed)
+                        self.predict_and_score(encoder, model, arm, training_set, seed)
+        self.publish()
+        return self.table.jobs
+
+    # What is needed ------------------------------------------------------------------------------------------
+
+    def languages(self, task: Task) -> list[str]:
+        """The languages of a task that the study asks for and the hub has, in the catalogue's order."""
+        wanted = task.codes if self.study.languages == "all" else self.study.languages
+        offered = self.hub.languages()
+        return [code for code in task.codes if code in wanted and (offered is None or code in offered)]
+
+    def text_languages(self, encoder: PretrainedEncoder, task: Task) -> list[str]:
+        """The languages of a pre-training text. `all` is all that the hub has: no matter of the study's targets."""
+        wanted = task.codes if encoder.languages == "all" else encoder.languages
+        offered = self.hub.languages()
+        return [code for code in task.codes if code in wanted and (offered is None or code in offered)]
+
+    def training_sets(self) -> dict[str, list[Task]]:
+        """Each training set with the targets that it serves: SQuAD is trained once for XQuAD and MLQA."""
+        sets: dict[str, list[Task]] = {}
+        for name in self.study.targets:
+            task = self.study.tasks[name]
+            sets.setdefault(task.training_set, []).append(task)
+        return sets
+
+    def needed(self) -> dict[str, list[str]]:
+        """Every task with the languages in which something of the study needs it."""
+        needed: dict[str, set[str]] = {}
+        for encoder in self.study.encoders.values():
+            if isinstance(encoder, PretrainedEncoder):
+                for name in encoder.data:
+                    needed.setdefault(name, set()).update(self.text_languages(encoder, self.study.tasks[name]))
+        for arm in self.study.arms.values():
+            for link in arm.links:
+                for name in link.tasks:
+                    needed.setdefault(name, set()).add(ENGLISH)
+        for training_set, targets in self.training_sets().items():
+            needed.setdefault(training_set, set()).add(ENGLISH)
+            for task in targets:
+                needed.setdefault(task.name, set()).update(self.languages(task))
+        return {
+            name: [code for code in self.study.tasks[name].codes if code in codes] for name, codes in needed.items()
+        }
+
+    # Data ----------------------------------------------------------------------------------------------------
+
+    def fetch(self, needed: Mapping[str, Iterable[str]]) -> None:
+        """One job per task, one unit per language."""
+        problems: list[str] = []
+        for name, languages in needed.items():
+            units = []
+            for language in languages:
+                unit = self.data_unit(self.study.tasks[name], language, problems)
+                if unit is not None:
+                    units.append(unit)
+                    self.data[name, language] = unit
+            if units:
+                self.table.add("fetch_dataset", f"data/{name}", units)
+        if problems:
+            raise UsageError("\n".join([f"{self.study.path}: the hub lacks data that the study needs:", *problems]))
+
+    def data_unit(self, task: Task, language: str, problems: list[str]) -> Unit | None:
+        """The unit that fetches a task in one language from the first source that the hub has."""
+        tried = []
+        for source in task.sources:
+            request = task.request(source, language)
+            config, splits = request["source"]["config"], request["splits"]
+            if all(self.hub.offers(source.hub, config, split) for split in splits.values()):
+                spec = fetch_spec(task, language, source, request, self.hub.kind)
+                return Unit("fetch", f"{task.name}/{language}", spec, plugins=(HUB_MODULES[self.hub.kind],))
+            tried.append(f"{source.hub} {config} ({', '.join(splits.values())})")
+        problems.append(
+            f"  {task.name} in {language}: tried {'; '.join(tried)}. Leave it out, or add it to the mirror."
+        )
+        return None
+
+    # Encoders ------------------------------------------------------------------------------------------------
+
+    def encoder(self, name: str) -> Unit:
+        """The encoder's unit; tokenizes for it all that the study needs."""
+        encoder = self.study.encoders[name]
+        if isinstance(encoder, HubEncoder):
+            tokenizer, unit = (hub_encoder_unit(name, encoder, self.hub, files) for files in (TOKENIZER_FILES, ENCODER_FILES))
+            self.table.add("fetch_encoder", f"encoder/{name}/hub", [tokenizer, unit])
+            self.tokenize(name, tokenizer, texts=())
+            return unit
+        tokenizer = self.tokenizer(name, encoder)
+        self.tokenize(name, tokenizer, texts=encoder.data)
+        return self.pretrain(name, encoder, tokenizer)
+
+    def tokenizer(self, name: str, encoder: PretrainedEncoder) -> Unit:
+        """The tokenizer trained on the encoder's pre-training text."""
+        parents = {
+            f"data/{task}/{language}": unit for (task, language), unit in self.texts(encoder, self.data_of).items()
+        }
+        spec = {
+            "vocab_size": encoder.vocab_size,
+            "character_coverage": encoder.character_coverage,
+            "sentences_per_language": encoder.sentences_per_language,
+            "threads": 1,
+            "seed": encoder.seed,
+        }
+        unit = Unit("tokenizer", name, spec, parents)
+        self.table.add("train_tokenizer", f"tokenizer/{name}", [unit])
+        return unit
+
+    def texts(self, encoder: PretrainedEncoder, unit_of: Any) -> dict[tuple[str, str], Unit]:
+        """The encoder's pre-training text, task by task and language by language."""
+        return {
+            (task, language): unit_of(task, language)
+            for task in encoder.data
+            for language in self.text_languages(encoder, self.study.tasks[task])
+        }
+
+    def data_of(self, task: str, language: str) -> Unit:
+        """The unit that fetches this."""
+        return self.data[task, language]
+
+    def tokenize(self, encoder: str, tokenizer: Unit, texts: Iterable[str]) -> None:
+        """One job per task that this encoder reads, one unit per language."""
+        mine = set(texts)
+        for task in dict.fromkeys(task for task, _ in self.data):
+            if self.study.tasks[task].is_text and task not in mine:
+                continue
+            units = []
+            for (name, language), data in self.data.items():
+                if name == task:
+                    family = self.study.tasks[task].family
+                    spec = {"task": task, "family": family, "language": language}
+                    unit = Unit(
+                        "tokenize",
+                        f"{task}/{language}",
+                        spec,
+                        {"tokenizer": tokenizer, "data": data},
+                        (f"isthmus.families.{family}",),
+                    )
+                    self.tokens[encoder, task, language] = unit
+                    units.append(unit)
+            self.table.add("tokenize_dataset", f"tokens/{encoder}/{task}", units)
+
+    def pretrain(self, name: str, encoder: PretrainedEncoder, tokenizer: Unit) -> Unit:
+        """An encoder from scratch: the same stage as any training, with a random parent."""
+        texts = self.texts(encoder, lambda task, language: self.tokens[name, task, language])
+        tasks = [
+            training_task(self.study.tasks[task], [language for other, language in texts if other == task])
+            for task in encoder.data
+        ]
+        recipe = self.study.recipe_for("pretrain", encoder.data)
+        parents = {f"tokens/{task}/{language}": unit for (task, language), unit in texts.items()}
+        spec = {"tasks": tasks, "recipe": elide(recipe), "seed": encoder.seed, "init": architecture(encoder)}
+        unit = Unit("train", name, spec, {"tokenizer": tokenizer, **parents}, plugins_of(tasks))
+        self.table.add("pretrain_encoder", f"encoder/{name}/s{encoder.seed}", [unit], recipe["threads"])
+        return unit
+
+    # Training ------------------------------------------------------------------------------------------------
+
+    def intermediate(self, encoder: str, parent: Unit, arm: Arm, seed: int) -> Unit:
+        """The encoder after the arm: unchanged for `none`, else trained link by link."""
+        for number, link in enumerate(arm.links, start=1):
+            last = number == len(arm.links)
+            recipe = self.study.recipe_for("intermediate", link.tasks, link.recipe)
+            parent = self.train(encoder, parent, link, recipe, seed, f"{arm.name} link {number}")
+            place = arm.name if last else f"{arm.name}.link{number}"
+            self.table.add("train_intermediate", f"intermediate/{encoder}/{place}/s{seed}", [parent], recipe["threads"])
+        return parent
+
+    def target(self, encoder: str, parent: Unit, arm: Arm, training_set: str, seed: int) -> Unit:
+        """The encoder after its arm, fine-tuned on the English data of a training set."""
+        recipe = self.study.recipe_for("target", (training_set,))
+        unit = self.train(encoder, parent, Link(tasks=(training_set,)), recipe, seed, f"{training_set} after {arm.name}")
+        place = f"target/{encoder}/{arm.name}/{training_set}/s{seed}"
+        self.table.add("train_target", place, [unit], recipe["threads"])
+        return unit
+
+    def train(
+        self, encoder: str, parent: Unit, link: Link, recipe: Mapping[str, Any], seed: int, name: str
+    ) -> Unit:
+        """One training: a parent, one task or a mixture, a recipe, a seed."""
+        tasks = [training_task(self.study.tasks[task], [ENGLISH]) for task in link.tasks]
+        spec: dict[str, Any] = {"tasks": tasks, "recipe": elide(recipe), "seed": seed}
+        if len(tasks) > 1:
+            spec["cap"] = link.cap
+        tokens = {f"tokens/{task}/{ENGLISH}": self.tokens[encoder, task, ENGLISH] for task in link.tasks}
+        return Unit("train", name, spec, {"parent": parent, **tokens}, plugins_of(tasks))
+
+    # Predictions and scores ----------------------------------------------------------------------------------
+
+    def predict_and_score(self, encoder: str, model: Unit, arm: Arm, training_set: str, seed: int) -> None:
+        """All targets and languages of one checkpoint in one job; a score is a job of its own."""
+        recipe = elide(
+            {key: value for key, value in self.study.recipe_for("target", (training_set,)).items() if key in ("max_length", "threads")}
+        )
+        predictions = {
+            (target.name, language): self.prediction(encoder, model, training_set, target, language, recipe)
+            for target in self.training_sets()[training_set]
+            for language in self.languages(target)
+        }
+        place = f"{encoder}/{arm.name}/{training_set}/s{seed}"
+        self.table.add("predict_languages", f"predictions/{place}", predictions.values(), recipe.get("threads", 1))
+        for (name, language), prediction in predictions.items():
+            self.score(encoder, arm, self.study.tasks[name], language, seed, prediction)
+
+    def prediction(
+        self, encoder: str, model: Unit, training_set: str, target: Task, language: str, recipe: Mapping[str, Any]
+    ) -> Unit:
+        """The predictions of one checkpoint for one target in one language."""
+        spec = {
+            "target": target.name,
+            "family": target.family,
+            "language": language,
+            "split": "test",
+            "head": training_set,
+            "recipe": recipe,
+        }
+        parents = {"model": model, "tokens": self.tokens[encoder, target.name, language]}
+        return Unit("predict", f"{target.name}/{language}", spec, parents, (f"isthmus.families.{target.family}",))
+
+    def score(self, encoder: str, arm: Arm, target: Task, language: str, seed: int, prediction: Unit) -> None:
+        """The score of one target in one language, and its cell in the tables."""
+        spec = {
+            "target": target.name,
+            "family": target.family,
+            "language": language,
+            "split": "test",
+            "metric": target.metric,
+        }
+        parents = {"prediction": prediction, "data": self.data[target.name, language]}
+        plugins = (f"isthmus.evaluate.metrics.{target.metric}",)
+        unit = Unit("score", f"{target.name}/{language}", spec, parents, plugins)
+        self.table.add("score_language", f"scores/{encoder}/{arm.name}/{target.name}/s{seed}/{language}", [unit])
+        role = f"score/{len(self.cells)}"
+        self.scores[role] = unit
+        self.cells.append(
+            {
+                "encoder": encoder,
+                "arm": arm.name,
+                "target": target.name,
+                "language": language,
+                "split": "test",
+                "seed": seed,
+                "score": role,
+            }
+        )
+
+    def publish(self) -> None:
+        """The tables and the report."""
+        synthetic = self.hub.kind == "babel"
+        arms = [arm_row(arm) for arm in self.study.arms.values()]
+        spec = {"study": self.study.name, "cells": self.cells, "arms": arms, "synthetic": synthetic}
+        tables = Unit("tabulate", "tables", spec, self.scores)
+        self.table.add("tabulate", "tabulate", [tables], publishes=("scores.parquet", "arms.parquet", "gains.csv"))
+        spec = {"study": self.study.name, "question": self.study.question, "synthetic": synthetic, "notes": []}
+        report = Unit("report", "report", spec, {"tables": tables}, ("isthmus.publish:report.html",))
+        self.table.add("report", "report", [report], publishes=("report.html",))
+
+
+def fetch_spec(
+    task: Task, language: str, source: Source, request: Mapping[str, Any], hub_kind: str
+) -> dict[str, Any]:
+    """All that decides what a task's rows in one language are, wherever the hub keeps them."""
+    spec = {
+        "task": task.name,
+        "family": task.family,
+        "language": language,
+        "source": {"hub": hub_kind, **request["source"]},
+        "splits": request["splits"],
+        "columns": request["columns"],
+        "rows": {split: count for split, count in source.rows.items() if split in request["splits"]},
+    }
+    return spec | ({"labels": list(task.labels)} if task.labels else {})
+
+
+def hub_encoder_unit(name: str, encoder: HubEncoder, hub: Hub, files: Iterable[str]) -> Unit:
+    """Some files of an encoder on the hub."""
+    if hub.kind == "babel":
+        raise UsageError(
+            f"The encoder {name} comes from the hub ({encoder.id}), but babel serves no encoders. Give it a `pretrain` "
+            "block, or take a mirror as the study's hub."
+        )
+    source = {"hub": hub.kind, "id": encoder.id, "revision": encoder.revision}
+    return Unit("encoder", name, {"source": source, "files": list(files)}, plugins=(HUB_MODULES[hub.kind],))
+
+
+def architecture(encoder: PretrainedEncoder) -> dict[str, Any]:
+    """The shape of an encoder that is made from scratch."""
+    names = ("layers", "width", "heads", "feed_forward", "positions", "dropout")
+    return {name: getattr(encoder, name) for name in names}
+
+
+def training_task(task: Task, languages: Iterable[str]) -> dict[str, Any]:
+    """A task as a train spec names it."""
+    entry = {"task": task.name, "family": task.family, "languages": list(languages)}
+    return entry | ({"labels": list(task.labels)} if task.labels else {})
+
+
+def plugins_of(tasks: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    """The family modules that a training loads."""
+    return tuple(sorted({f"isthmus.families.{task['family']}" for task in tasks}))
+
+
+def arm_row(arm: Arm) -> dict[str, Any]:
+    """An arm as the tables describe it: tasks of a mixture joined by +, links of a chain by >."""
+    mixed = any(len(link.tasks) > 1 for link in arm.links)
+    kind = "none" if not arm.links else "chain" if len(arm.links) > 1 else "mixture" if mixed else "single"
+    tasks = " > ".join("+".join(link.tasks) for link in arm.links)
+    return {"arm": arm.name, "kind": kind, "tasks": tasks, "links": len(arm.links), **arm.factors}

@@ -1,0 +1,44 @@
+"""The forms a task can take, one module each. A family turns rows into features and outputs into predictions.
+
+What a family's module has (`examples` is the family's own type, `rows` its own choice of examples):
+
+    encode(tokenizer, table, spec) -> table       text to ids; the only part that runs without torch's company
+    ONE_CORPUS                                    whether all its tasks of one run are one training set
+    read(tables, recipe, specials) -> examples    (language, token table) pairs to arrays, cut to the maximum length
+    usable(examples) -> indices                   those that can be trained on and scored
+    subset(examples, chosen) -> examples          some of them, by index
+    epoch(examples, recipe, n, *names) -> batches every batch of one epoch: a list of rows, pure in the names
+    everything(examples) -> rows, lengths         all of them in order, with their tokens: what inference batches
+    collate(examples, rows, recipe, *names) -> batch   padded arrays; `names` seed what is drawn
+    head(config, task) -> Module                  fresh weights
+    loss(encoder, head, batch) -> scalar          the mean over the batch
+    outputs(encoder, head, batch) -> arrays       one row per example; the columns of the predictions
+    positions(rows) -> indices                    which examples some rows are of
+    identifiers(examples) -> texts                the id of each example
+    score(examples, outputs) -> float             higher is better, at most 1
+    collapsed(examples, outputs) -> bool          whether the model answers the same to everything
+
+A batch is a dict of arrays with `input_ids` and `attention_mask` (int64 [batch, tokens]) and what else the
+family's loss needs; the training loop turns them into tensors. Nothing outside this package knows a family's name.
+"""
+
+import importlib
+from types import ModuleType
+
+from isthmus.errors import UsageError
+
+
+def load(name: str) -> ModuleType:
+    """The family's module.
+
+    Raises:
+        UsageError: there is no such family.
+    """
+    try:
+        return importlib.import_module(f"{__name__}.{name}")
+    except ModuleNotFoundError as error:
+        if error.name != f"{__name__}.{name}":
+            raise
+        raise UsageError(
+            f"There is no task family {name!r}. A family is a module of isthmus.families; correct the task's `family:`."
+        ) from None

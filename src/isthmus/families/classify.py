@@ -1,0 +1,170 @@
+"""The family of sentence and sentence-pair classification: `<s> a </s>` or `<s> a </s></s> b </s>` to one label.
+
+torch is imported inside the functions that compute, so that tokenizing does not wait for it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from isthmus.data import ragged
+from isthmus.data.batch import Array, Specials, Tables, by_count, pad, truncated
+from isthmus.data.ragged import Ragged
+from isthmus.data.seeds import stream
+from isthmus.data.text import encode_column
+from isthmus.recipe import Recipe
+
+if TYPE_CHECKING:
+    import torch
+    from tokenizers import Tokenizer
+    from transformers import PreTrainedConfig, PreTrainedModel
+
+ONE_CORPUS = False  # each task has its own labels, so its own head and its own batches
+NO_GOLD = -1
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Sides a and b (empty where `paired` is false) already cut to the maximum length; labels int64, -1 = no gold."""
+
+    ids: Array
+    a: Ragged
+    b: Ragged
+    keep_a: Array
+    keep_b: Array
+    paired: Array
+    labels: Array
+    rows: Array
+    specials: Specials
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+def encode(tokenizer: "Tokenizer", table: pa.Table, spec: Mapping[str, Any]) -> pa.Table:
+    """Canonical columns (id, text_a; text_b and label, which may be null or absent) to id, ids_a, ids_b, label."""
+    labelled = "label" in table.column_names
+    return pa.table(
+        {
+            "id": table.column("id").cast(pa.string()),
+            "ids_a": encode_column(tokenizer, table, "text_a"),
+            "ids_b": encode_column(tokenizer, table, "text_b"),
+            "label": table.column("label").cast(pa.int32())
+            if labelled
+            else np.full(len(table), NO_GOLD, np.int32),
+        }
+    )
+
+
+def read(tables: Tables, recipe: Recipe, specials: Specials) -> Examples:
+    """Token tables of one or more languages as arrays, cut longest first to `recipe.max_length`."""
+    table = pa.concat_tables(table for _, table in tables).combine_chunks()
+    a, b = ragged.from_column(table.column("ids_a")), ragged.from_column(table.column("ids_b"))
+    paired = ~table.column("ids_b").is_null().to_numpy()
+    keep_pair_a, keep_pair_b = truncated(a.lengths, b.lengths, recipe.max_length - 4)
+    return Examples(
+        ids=table.column("id").to_numpy(zero_copy_only=False),
+        a=a,
+        b=b,
+        keep_a=np.where(paired, keep_pair_a, np.minimum(a.lengths, recipe.max_length - 2)),
+        keep_b=np.where(paired, keep_pair_b, 0),
+        paired=paired,
+        labels=table.column("label").to_numpy().astype(np.int64),
+        rows=np.arange(len(table)),
+        specials=specials,
+    )
+
+
+def usable(examples: Examples) -> Array:
+    """The positions of the examples that have a gold label."""
+    return np.flatnonzero(examples.labels[examples.rows] != NO_GOLD)
+
+
+def subset(examples: Examples, chosen: Array) -> Examples:
+    """The chosen positions only."""
+    return replace(examples, rows=examples.rows[chosen])
+
+
+def epoch(examples: Examples, recipe: Recipe, number: int, *names: int | str) -> list[Array]:
+    """All examples once, shuffled, in batches of `recipe.batch_size` drawn without regard to length."""
+    return by_count(stream(*names, "order", number).permutation(len(examples)), recipe.batch_size)
+
+
+def everything(examples: Examples) -> tuple[Array, Array]:
+    """Every example in order, with its tokens after cutting, special tokens included."""
+    kept = examples.keep_a + examples.keep_b + np.where(examples.paired, 4, 2)
+    return np.arange(len(examples)), kept[examples.rows]
+
+
+def collate(examples: Examples, rows: Array, recipe: Recipe, *names: int | str) -> dict[str, Array]:
+    """The batch of some rows: input_ids and attention_mask [B, T], labels [B]."""
+    chosen = examples.rows[rows]
+    input_ids, attention_mask = pad([_layout(examples, row) for row in chosen], examples.specials.pad)
+    return {"input_ids": input_ids, "attention_mask": attention_mask, "labels": examples.labels[chosen]}
+
+
+def _layout(examples: Examples, row: int) -> list[Any]:
+    bos, eos = [examples.specials.bos], [examples.specials.eos]
+    side_a = examples.a[row][: examples.keep_a[row]]
+    if not examples.paired[row]:
+        return [bos, side_a, eos]
+    return [bos, side_a, eos, eos, examples.b[row][: examples.keep_b[row]], eos]
+
+
+def head(config: "PreTrainedConfig", task: Mapping[str, Any]) -> "torch.nn.Module":
+    """XLM-R's classification head with one output per label of the task."""
+    from isthmus.model.heads import ClassificationHead
+
+    return ClassificationHead(config, len(task["labels"]))
+
+
+def loss(
+    encoder: "PreTrainedModel", head: "torch.nn.Module", batch: Mapping[str, "torch.Tensor"]
+) -> "torch.Tensor":
+    """Mean cross-entropy."""
+    from torch.nn.functional import cross_entropy
+
+    return cross_entropy(_logits(encoder, head, batch), batch["labels"])
+
+
+def outputs(
+    encoder: "PreTrainedModel", head: "torch.nn.Module", batch: Mapping[str, "torch.Tensor"]
+) -> dict[str, Array]:
+    """prediction int32 [B], the index of the best label; margin float32 [B], how far the second is behind."""
+    logits = _logits(encoder, head, batch).float().cpu().numpy()
+    ascending = np.sort(logits, axis=-1)
+    return {"prediction": logits.argmax(-1).astype(np.int32), "margin": ascending[:, -1] - ascending[:, -2]}
+
+
+def _logits(
+    encoder: "PreTrainedModel", head: "torch.nn.Module", batch: Mapping[str, "torch.Tensor"]
+) -> "torch.Tensor":
+    from isthmus.model.encoder import hidden_states
+
+    logits: torch.Tensor = head(hidden_states(encoder, batch)[:, 0])
+    return logits
+
+
+def positions(rows: Array) -> Array:
+    """The positions in the examples of some rows."""
+    return rows
+
+
+def identifiers(examples: Examples) -> Array:
+    """The id of each example, as text."""
+    return examples.ids[examples.rows]
+
+
+def score(examples: Examples, outputs: Mapping[str, Array]) -> float:
+    """Accuracy, 0 to 1, over the examples that have a gold label."""
+    chosen = usable(examples)
+    return float(np.mean(outputs["prediction"][chosen] == examples.labels[examples.rows][chosen]))
+
+
+def collapsed(examples: Examples, outputs: Mapping[str, Array]) -> bool:
+    """Whether every example gets one and the same label although their gold labels differ."""
+    gold = examples.labels[examples.rows][usable(examples)]
+    return len(np.unique(gold)) > 1 and len(np.unique(outputs["prediction"])) == 1

@@ -1,0 +1,29 @@
+"""Hubs: where datasets and encoders come from. A catalogue entry does not know which of them serves it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+
+# What a spec's `hub` says, and the module whose `read(source, split, folder)` gives a split's rows. A mirror and the
+# Hugging Face hub are one kind: the same files in two places.
+HUB_MODULES = {"babel": "isthmus.hubs.babel.hub", "hub": "isthmus.hubs.mirror"}
+
+
+class Hub(Protocol):
+    """What the plan asks of a hub. `kind` stands in specs."""
+
+    kind: str
+    folder: Path | None
+
+    def languages(self) -> tuple[str, ...] | None:
+        """The languages it is limited to, or None where only the dataset limits them."""
+        ...
+
+    def offers(self, hub_id: str, config: str, split: str) -> bool:
+        """Whether it has this split; one look, no download."""
+        ...
+
+    def contents(self, spec: Mapping[str, Any]) -> dict[str, str] | None:
+        """Hashes of the files a fetch or encoder spec reads, by role; None when they cannot be seen now."""
+        ...

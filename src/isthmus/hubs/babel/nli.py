@@ -1,0 +1,239 @@
+"""Natural language inference: nyu-mll/glue `mnli` (English) and facebook/xnli (parallel in all languages).
+
+The hypothesis is drawn first, and the label without regard to it, so a hypothesis alone tells nothing; then a
+premise is made that stands in that relation to it. Entailed: the premise says more (modifiers, adjuncts, a
+narrower noun). Contradicted: the premise has an opposite, or the other polarity. Neutral: the premise lacks
+something the hypothesis says, or has another participant. Splits share no hypothesis, hence no pair.
+"""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from isthmus.hubs.babel.dice import Dice, fraction
+from isthmus.hubs.babel.grammar import grammar
+from isthmus.hubs.babel.parse import parse
+from isthmus.hubs.babel.tables import NLI_LABELS, Columns, Dataset, Feature
+from isthmus.hubs.babel.world import (
+    ADJUNCT_WORDS,
+    ADJUNCTS,
+    ALL_ADJECTIVES,
+    ANIMATE,
+    HYPERNYMS,
+    KIND,
+    NOUNS,
+    OPPOSITES,
+    PATIENTS,
+    VERBS,
+    Event,
+    Phrase,
+    Style,
+    changed,
+    draw_adjunct,
+    draw_noun,
+    draw_phrase,
+    draw_style,
+    relation,
+)
+
+TRAIN_ROWS, MATCHED_ROWS, MISMATCHED_ROWS = 6000, 800, 800
+VALIDATION_ROWS, TEST_ROWS = 300, 600
+# Each set owns a share of the hypotheses: (from, to) of their fractions.
+SHARES = {
+    "train": (0.0, 0.6),
+    "validation_matched": (0.6, 0.7),
+    "validation_mismatched": (0.7, 0.8),
+    "validation": (0.8, 0.88),
+    "test": (0.88, 1.0),
+}
+ROWS = {
+    "train": TRAIN_ROWS,
+    "validation_matched": MATCHED_ROWS,
+    "validation_mismatched": MISMATCHED_ROWS,
+    "validation": VALIDATION_ROWS,
+    "test": TEST_ROWS,
+}
+NEGATED, MODIFIED = 1 / 3, 0.4
+SYNONYM = 0.15  # share of synonymous concepts said by their second word, drawn for each sentence alone
+Pair = tuple[Event, Style, Event, Style, int]
+_SIDES = ("agent", "patient")
+
+
+def draw_hypothesis(dice: Dice) -> Event:
+    """A clause. Negated ones have neither adjuncts nor hypernyms, whose logic turns round under negation."""
+    negated = dice.chance(NEGATED)
+    agent = dice.choice(ANIMATE)
+    patient = draw_noun(dice, PATIENTS, agent)
+    first = draw_phrase(dice, agent, MODIFIED)
+    # A negated clause keeps room for an adjective, so that a premise can say more.
+    second = draw_phrase(dice, patient, 0.0 if negated and first.adjective else MODIFIED)
+    event = Event(first, dice.choice(VERBS), second, negated=negated)
+    if negated:
+        return event
+    if dice.chance(MODIFIED):
+        event = draw_adjunct(dice, event)
+    for side in _SIDES:
+        phrase: Phrase = getattr(event, side)
+        if dice.chance(0.15):
+            event = changed(event, side, phrase._replace(noun=KIND[phrase.noun]))
+    return event
+
+
+def enrich(dice: Dice, event: Event, keep: tuple[str, ...] = (), least: int = 0) -> Event:
+    """The event with modifiers that it lacks, at least `least`; the slots named in `keep` stay as they are.
+
+    A positive event with every slot full gets a second adjunct.
+    """
+    open_ = [side for side in _SIDES if not getattr(event, side).adjective and side not in keep]
+    if not event.negated and not event.adjuncts() and "adjunct" not in keep:
+        open_.append("adjunct")
+    if not open_ and not keep and not event.negated:
+        return draw_adjunct(dice, event)
+    chosen = {slot for slot in open_ if dice.chance(MODIFIED)}
+    for slot in dice.shuffled(open_):
+        if len(chosen) >= least:
+            break
+        chosen.add(slot)
+    for slot in open_:
+        if slot not in chosen:
+            continue
+        if slot == "adjunct":
+            event = draw_adjunct(dice, event)
+        else:
+            event = _with(event, slot, adjective=dice.choice(ALL_ADJECTIVES))
+    return event
+
+
+def _with(event: Event, side: str, **changes: str) -> Event:
+    return changed(event, side, getattr(event, side)._replace(**changes))
+
+
+def narrow(dice: Dice, event: Event) -> Event:
+    """The event with each hypernym replaced by a noun of its kind, less than half of the time."""
+    for side, other in (("agent", "patient"), ("patient", "agent")):
+        noun = getattr(event, side).noun
+        if noun in HYPERNYMS and dice.chance(0.4):
+            narrower = draw_noun(dice, NOUNS[noun], getattr(event, other).noun)
+            event = _with(event, side, noun=narrower)
+    return event
+
+
+def entailing(dice: Dice, hypothesis: Event) -> Event:
+    """A premise that says all of the hypothesis, and more if there is room."""
+    return enrich(dice, narrow(dice, hypothesis), least=1)
+
+
+def contradicting(dice: Dice, hypothesis: Event) -> Event:
+    """A premise that excludes the hypothesis: by polarity, or by the opposite of a verb, adjective or manner."""
+    if hypothesis.negated:
+        return enrich(dice, hypothesis._replace(negated=False))
+    opposed = [_opposed(hypothesis, slot) for slot in ("verb", "agent", "patient", "manner")]
+    opposed = [event for event in opposed if event != hypothesis]
+    # Few enough flips that premises are negated as often under every label.
+    if not opposed or dice.chance(0.4):
+        bare = hypothesis._replace(place="", time="", manner="", negated=True)
+        return enrich(dice, bare)
+    return enrich(dice, narrow(dice, dice.choice(opposed)))
+
+
+def _opposed(event: Event, slot: str) -> Event:
+    """The event with the opposite in this slot, or as it is."""
+    if slot in _SIDES:
+        adjective = getattr(event, slot).adjective
+        return _with(event, slot, adjective=OPPOSITES.get(adjective, adjective))
+    word = getattr(event, slot)
+    return changed(event, slot, OPPOSITES.get(word, word))
+
+
+def neutral(dice: Dice, hypothesis: Event) -> Event:
+    """A premise that leaves the hypothesis open."""
+    options = [("drop", side) for side in _SIDES if getattr(hypothesis, side).adjective]
+    options += [("drop", "adjunct")] if hypothesis.adjuncts() else []
+    options = options * 4 + [("replace", side) for side in _SIDES] * 2
+    if not hypothesis.negated:
+        options += [("widen", side) for side in _SIDES if getattr(hypothesis, side).noun not in HYPERNYMS]
+    how, slot = dice.choice(options)
+    if how == "replace":
+        return enrich(dice, narrow(dice, _replaced(dice, hypothesis, slot)))
+    if how == "widen":
+        return enrich(dice, _with(hypothesis, slot, noun=KIND[getattr(hypothesis, slot).noun]), least=1)
+    if slot == "adjunct":
+        kinds = [kind for kind in ADJUNCTS if not getattr(hypothesis, kind)]
+        bare = hypothesis._replace(place="", time="", manner="")
+        if dice.chance(MODIFIED):
+            kind = dice.choice(kinds)
+            bare = changed(bare, kind, dice.choice(ADJUNCT_WORDS[kind]))
+        return enrich(dice, narrow(dice, bare), keep=("adjunct",), least=1)
+    old = getattr(hypothesis, slot).adjective
+    others = [word for word in ALL_ADJECTIVES if word not in (old, OPPOSITES[old])]
+    new = dice.choice(others) if dice.chance(0.6) else ""
+    return enrich(dice, narrow(dice, _with(hypothesis, slot, adjective=new)), keep=(slot,), least=1)
+
+
+def _replaced(dice: Dice, event: Event, side: str) -> Event:
+    """The event with another participant, of which the old one is not the kind."""
+    old, other = getattr(event, side).noun, getattr(event, "patient" if side == "agent" else "agent").noun
+    nouns = ANIMATE if side == "agent" else PATIENTS
+    return _with(
+        event, side, noun=dice.choice([n for n in nouns if n not in (old, other) and KIND[n] != old])
+    )
+
+
+_PREMISES = (entailing, neutral, contradicting)
+
+
+@lru_cache(maxsize=4)
+def pairs(split: str) -> tuple[Pair, ...]:
+    """Premise, hypothesis, their styles and the label index of every row of a split, in no language."""
+    dice = Dice(f"nli/{split}")
+    low, high = SHARES[split]
+    labels = dice.shuffled([row % len(NLI_LABELS) for row in range(ROWS[split])])
+    found: dict[tuple[Event, Event], Pair] = {}
+    while len(found) < len(labels):
+        hypothesis = draw_hypothesis(dice)
+        if not low <= fraction("/".join(map(str, hypothesis))) < high:
+            continue
+        label = labels[len(found)]
+        premise = _PREMISES[label](dice, hypothesis)
+        if (premise, hypothesis) not in found:
+            styles = [draw_style(dice, event, 0, 0, SYNONYM) for event in (premise, hypothesis)]
+            found[premise, hypothesis] = (premise, styles[0], hypothesis, styles[1], label)
+    return tuple(found.values())
+
+
+def rows(language: str, split: str) -> Columns:
+    """The columns of a split in a language."""
+    say = grammar(language).say
+    drawn = pairs(split)
+    return {
+        "premise": [say(premise, style) for premise, style, _, _, _ in drawn],
+        "hypothesis": [say(hypothesis, style) for _, _, hypothesis, style, _ in drawn],
+        "label": [label for *_, label in drawn],
+        "idx": list(range(len(drawn))),
+    }
+
+
+def oracle(language: str, row: Mapping[str, Any]) -> int:
+    """The label that follows from the two sentences."""
+    return NLI_LABELS.index(relation(parse(language, row["premise"]), parse(language, row["hypothesis"])))
+
+
+_TEXTS: dict[str, Feature] = {"premise": "string", "hypothesis": "string", "label": NLI_LABELS}
+DATASETS = (
+    Dataset(
+        "nyu-mll/glue",
+        {"mnli": "en"},
+        {split: ROWS[split] for split in ("train", "validation_matched", "validation_mismatched")},
+        _TEXTS | {"idx": "int32"},
+        rows,
+        oracle,
+    ),
+    Dataset(
+        "facebook/xnli",
+        {language: language for language in ("ar", "de", "en", "es", "hi", "ru", "sw", "tr", "zh")},
+        {split: ROWS[split] for split in ("train", "validation", "test")},
+        _TEXTS,
+        rows,
+        oracle,
+    ),
+)

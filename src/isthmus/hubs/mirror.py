@@ -1,0 +1,115 @@
+"""A mirror: a folder in the hub's layout, `<owner>/<name>/<config>/<split>-*.parquet` for datasets and
+`<owner>/<name>/config.json, model.safetensors, …` for encoders. Where it lies is never part of an identity; what
+its files contain is.
+"""
+
+import functools
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from isthmus.errors import DataError, HubError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class Mirror:
+    """The plan's view of a mirror."""
+
+    kind = "hub"
+
+    def __init__(self, folder: Path) -> None:
+        self.folder: Path | None = folder
+        self._root = folder
+
+    def languages(self) -> tuple[str, ...] | None:
+        """Only the datasets limit a mirror's languages."""
+        return None
+
+    def offers(self, hub_id: str, config: str, split: str) -> bool:
+        """Whether the split's files are there."""
+        return bool(shards(self._root, hub_id, config, split))
+
+    def contents(self, spec: Mapping[str, Any]) -> dict[str, str] | None:
+        """The hashes of the files that a spec reads, by role."""
+        source = spec["source"]
+        if "splits" not in spec:
+            return _hashes(encoder_files(self._root, source["id"], spec["files"]))
+        found: dict[str, str] = {}
+        for split in spec["splits"].values():
+            paths = shards(self._root, source["id"], source["config"], split)
+            if not paths:
+                return None
+            found |= _hashes(paths)
+        return found
+
+
+def read(source: Mapping[str, Any], split: str, folder: Path) -> "pa.Table":
+    """A split's rows, every column as the mirror has it.
+
+    Raises:
+        HubError: the mirror does not have it.
+        DataError: a file is not readable.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    tables = []
+    for path in require_shards(folder, source["id"], source["config"], split):
+        try:
+            tables.append(pq.read_table(path, partitioning=None))
+        except (pa.ArrowException, OSError) as error:
+            raise DataError(f"{path} is not a readable parquet file ({error}). Fetch it again.") from error
+    return pa.concat_tables(tables)
+
+
+def shards(root: Path, hub_id: str, config: str, split: str) -> list[Path]:
+    """The parquet files of a split, in order; empty if the mirror does not have it."""
+    return sorted((root / hub_id / config).glob(f"{split}-*-of-*.parquet"))
+
+
+def require_shards(root: Path, hub_id: str, config: str, split: str) -> list[Path]:
+    """The parquet files of a split.
+
+    Raises:
+        HubError: the mirror does not have it, or shards are missing.
+    """
+    paths = shards(root, hub_id, config, split)
+    if not paths:
+        raise HubError(
+            f"The mirror {root} has no {hub_id}, config {config}, split {split}: expected "
+            f"{Path(hub_id, config)}/{split}-00000-of-*.parquet. Add it there, or leave this task or language out."
+        )
+    expected = int(paths[0].stem.rsplit("-of-", 1)[1])
+    if len(paths) != expected:
+        raise HubError(f"The mirror {root} has {len(paths)} of {expected} shards of {hub_id} {config} {split}.")
+    return paths
+
+
+def encoder_files(root: Path, hub_id: str, patterns: list[str]) -> list[Path]:
+    """The files of an encoder's folder that match the patterns, in order.
+
+    Raises:
+        HubError: the mirror does not have the encoder.
+    """
+    folder = root / hub_id
+    if not (folder / "config.json").is_file():
+        raise HubError(f"The mirror {root} has no encoder {hub_id}: expected {Path(hub_id)}/config.json. Add it there.")
+    return sorted({path for pattern in patterns for path in folder.glob(pattern)})
+
+
+def _hashes(paths: list[Path]) -> dict[str, str]:
+    found = {}
+    for path in paths:
+        state = path.stat()
+        found[f"file/{path.name}"] = _sha256(path, state.st_size, state.st_mtime_ns)
+    return found
+
+
+@functools.lru_cache(maxsize=None)
+def _sha256(path: Path, size: int, mtime_ns: int) -> str:
+    """A file's hash; cached within the process, because one file may serve forty languages."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,50 @@
+"""Heads: small modules on top of an encoder, new in every link of a chain.
+
+Shapes: B rows, M masked positions, H width, L labels, V rows of the vocabulary.
+"""
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedConfig
+
+
+class ClassificationHead(nn.Module):
+    """XLM-R's: dropout, dense, tanh, dropout, linear on the state of `<s>`. [B, H] to [B, L]."""
+
+    def __init__(self, config: PreTrainedConfig, labels: int) -> None:
+        super().__init__()
+        own = getattr(config, "classifier_dropout", None)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob if own is None else own)
+        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
+        self.out_proj = nn.Linear(config.hidden_size, labels)
+        initialise(self, config.initializer_range)
+
+    def forward(self, state_BH: Tensor) -> Tensor:
+        """Logits of the labels."""
+        hidden_BH = torch.tanh(self.dense(self.dropout(state_BH)))
+        logits_BL: Tensor = self.out_proj(self.dropout(hidden_BH))
+        return logits_BL
+
+
+class LanguageModelHead(nn.Module):
+    """XLM-R's: dense, GELU, LayerNorm, then the encoder's own embedding as output matrix, and a bias."""
+
+    def __init__(self, config: PreTrainedConfig) -> None:
+        super().__init__()
+        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
+        self.layer_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.bias = nn.Parameter(torch.zeros(config.vocab_size))
+        initialise(self, config.initializer_range)
+
+    def forward(self, hidden_MH: Tensor, embedding_VH: Tensor) -> Tensor:
+        """Logits of the pieces, [M, V]."""
+        hidden_MH = self.layer_norm(nn.functional.gelu(self.dense(hidden_MH)))
+        return nn.functional.linear(hidden_MH, embedding_VH, self.bias)
+
+
+def initialise(module: nn.Module, deviation: float) -> None:
+    """Normal weights and zero biases in the linear layers, as transformers does for these heads."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Linear):
+            nn.init.normal_(layer.weight, std=deviation)
+            nn.init.zeros_(layer.bias)

@@ -1,0 +1,79 @@
+"""Inference: a family's outputs for all examples, in batches of about one length, back in the order they came."""
+
+from collections.abc import Callable, Mapping
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+
+from isthmus.data.batch import Array
+from isthmus.errors import Interrupted
+from isthmus.recipe import Recipe
+
+# Padded tokens of a batch. Sorting makes rows of one batch equally long, so this costs hardly any padding.
+TOKENS_PER_BATCH = 8192
+
+
+def infer(
+    family: ModuleType,
+    examples: Any,
+    encoder: PreTrainedModel,
+    head: nn.Module,
+    recipe: Recipe,
+    interrupted: Callable[[], bool],
+) -> dict[str, Array]:
+    """The columns of `family.outputs`, one row per example. Dropout is off; the model's mode is restored.
+
+    What a batch holds depends on the examples' lengths alone, so equal inputs give equal bytes.
+
+    Raises:
+        Interrupted: a signal came.
+    """
+    rows, lengths = family.everything(examples)
+    order = np.argsort(lengths, kind="stable")
+    training = encoder.training
+    encoder.train(False)
+    head.train(False)
+    parts = []
+    with torch.inference_mode():
+        for chosen in _cut(order, lengths):
+            if interrupted():
+                raise Interrupted("Stopped while predicting. Run the same command again to go on.")
+            batch = family.collate(examples, rows[chosen], recipe, 0, "infer", int(chosen[0]))
+            parts.append(family.outputs(encoder, head, tensors(batch, encoder.device)))
+    encoder.train(training)
+    head.train(training)
+    back = np.argsort(order, kind="stable")
+    return {name: np.concatenate([part[name] for part in parts])[back] for name in parts[0]} if parts else {}
+
+
+def _cut(order: Array, lengths: Array) -> list[Array]:
+    """Longest last; each batch holds at most TOKENS_PER_BATCH padded tokens, or one example."""
+    batches = []
+    start = 0
+    for end in range(1, len(order) + 1):
+        if end == len(order) or (end + 1 - start) * lengths[order[end]] > TOKENS_PER_BATCH:
+            batches.append(order[start:end])
+            start = end
+    return batches
+
+
+def tensors(batch: Mapping[str, Array], place: torch.device) -> dict[str, torch.Tensor]:
+    """A batch's arrays on the device."""
+    return {name: torch.from_numpy(array).to(place, non_blocking=True) for name, array in batch.items()}
+
+
+def to_device(module: nn.Module) -> None:
+    """Move a module to where things are computed: the first GPU if there is one."""
+    module.to("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def settle(threads: int) -> None:
+    """Make sums come out alike: a fixed number of threads, deterministic kernels only."""
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True)
+    # A check for bugs that would cost time in every step.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]

@@ -1,0 +1,130 @@
+"""The plan: a study's jobs held against the store before Snakemake builds its DAG.
+
+Every job whose artifacts are all in the store gets its receipt written, with the time of the commit; every other
+job's receipt is dropped and its document written for the process that will run it. So what Snakemake finds missing
+is exactly what has to be made.
+"""
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from isthmus import receipt, settings
+from isthmus.errors import DataError
+from isthmus.expand import expand
+from isthmus.hubs import Hub
+from isthmus.hubs.mirror import Mirror
+from isthmus.jobs import Job, Unit
+from isthmus.receipt import Outcome
+from isthmus.runner import publish
+from isthmus.store import Artifact, Store, write_json
+from isthmus.study import Study, load_study
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A study's jobs, where their receipts and documents are, and the store they are held against."""
+
+    study: Study
+    hub: Hub
+    jobs: tuple[Job, ...]
+    results: Path
+    store: Store
+
+    @classmethod
+    def of(cls, path: Path) -> "Plan":
+        """Load and expand a study file. Receipts go to results/<study> below the working folder.
+
+        Raises:
+            UsageError: the study or a setting is wrong; the message lists every problem.
+        """
+        study = load_study(path)
+        hub = open_hub(study.hub, path.parent)
+        jobs = tuple(expand(study, hub))
+        return cls(study, hub, jobs, Path("results") / study.name, Store(settings.store_root()))
+
+    @functools.cached_property
+    def by_key(self) -> Mapping[str, Job]:
+        """Each job by its key."""
+        return {job.key: job for job in self.jobs}
+
+    def receipt(self, job: Job) -> Path:
+        """Where a job's receipt is, or will be."""
+        return job.receipt(self.results)
+
+    def document(self, job: Job) -> Path:
+        """Where the file is that tells a process how to run the job."""
+        return self.results / "jobs" / f"{job.key}.json"
+
+    def resolve(self) -> tuple[Job, ...]:
+        """Write the receipts of all that is in the store, drop those of all that is not; give the jobs to run."""
+        known: dict[str, tuple[str, str]] = {}  # unit key -> content, status
+        return tuple(job for job in self.jobs if not self._resolve_job(job, known))
+
+    def _resolve_job(self, job: Job, known: dict[str, tuple[str, str]]) -> bool:
+        found: dict[str, Artifact] = {}
+        for unit in job.units:
+            artifact = self._find(job, unit, known)
+            if artifact is not None:
+                found[unit.key] = artifact
+                known[unit.key] = (artifact.content, artifact.status)
+        path = self.receipt(job)
+        if len(found) < len(job.units):
+            path.unlink(missing_ok=True)
+            document = job.document(self.results, self.store.root, self.hub.folder)
+            self.document(job).parent.mkdir(parents=True, exist_ok=True)
+            write_json(self.document(job), document)
+            return False
+        specs = {unit.key: unit.spec for unit in job.units}
+        outcomes = {key: Outcome.of(artifact) for key, artifact in found.items()}
+        if not path.is_file() or _read(path) != outcomes:
+            receipt.write(path, job.key, specs, outcomes)
+        receipt.stamp(path, max(artifact.manifest["cost"]["finished"] for artifact in found.values()))
+        for outcome in outcomes.values():
+            publish(self.store, outcome, {name: (self.results / name).as_posix() for name in job.publishes})
+        return True
+
+    def _find(self, job: Job, unit: Unit, known: dict[str, tuple[str, str]]) -> Artifact | None:
+        """The unit's artifact; also notes the content of one that is gone, so that nothing below it is remade."""
+        inputs = {} if self.hub.folder is None or "source" not in unit.spec else self.hub.contents(unit.spec)
+        if inputs is None:
+            return self._find_by_receipt(job, unit)
+        for role, parent in unit.parents.items():
+            if parent.key not in known:
+                return None
+            inputs[role] = known[parent.key][0]
+        digest = unit.digest(inputs)
+        artifact = self.store.find(unit.stage, digest)
+        if artifact is None:
+            first = self.store.first(unit.stage, digest)
+            if first is not None:
+                known[unit.key] = (first["content"], first["status"])
+        return artifact
+
+    def _find_by_receipt(self, job: Job, unit: Unit) -> Artifact | None:
+        # The mirror is away or lost this file. What was fetched from it stays what it was.
+        outcome = _read(self.receipt(job)).get(unit.key)
+        return self.store.find(outcome.stage, outcome.digest) if outcome else None
+
+
+def _read(path: Path) -> dict[str, Outcome]:
+    try:
+        return receipt.read(path)
+    except DataError:
+        return {}  # missing or damaged: it is written anew or its job runs
+
+
+def open_hub(setting: str, folder: Path) -> Hub:
+    """The hub that a study's `hub` names: babel, mirror (ISTHMUS_HUB), or a mirror's path relative to `folder`.
+
+    Raises:
+        UsageError: the mirror is not set or not a folder.
+    """
+    if setting == "babel":
+        from isthmus.hubs.babel.hub import Babel
+
+        return Babel()
+    if setting == "mirror":
+        return Mirror(settings.mirror_root())
+    return Mirror(settings.existing_folder(folder / setting, "The study's `hub`"))

@@ -1,0 +1,1 @@
+"""From scores to what people read: tables, gains, the report, the terminal."""

@@ -1,0 +1,127 @@
+"""The tabulate stage: all scores of a study as tables, failures included.
+
+`scores.parquet` has a row per cell and metric, `arms.parquet` a row per arm with its factors, `gains.csv` the
+differences from arm `none`. Rows stand in the order of the study; equal inputs give equal bytes.
+"""
+
+import csv
+import json
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from isthmus.errors import Interrupted
+from isthmus.log import say
+from isthmus.publish import gains
+from isthmus.publish.cells import Cell, load
+from isthmus.work import Work
+
+METADATA = b"isthmus"
+SCORES = pa.schema(
+    [
+        *(
+            (name, pa.string())
+            for name in ("study", "encoder", "intermediate", "target", "language", "split")
+        ),
+        ("seed", pa.int64()),
+        ("metric", pa.string()),
+        ("value", pa.float64()),
+        ("n", pa.int64()),
+        ("ci_low", pa.float64()),
+        ("ci_high", pa.float64()),
+        ("status", pa.string()),
+        ("digest", pa.string()),
+    ]
+)
+ARM = {"arm": pa.string(), "kind": pa.string(), "tasks": pa.string(), "links": pa.int64()}
+DECIMALS = 4  # of gains.csv; more would be noise of the resampling
+
+
+def run(works: Sequence[Work]) -> None:
+    """Write the three tables of each unit and commit it.
+
+    Raises:
+        DataError: arms of one target were scored on different examples.
+        StorageError: a finished score cannot be read.
+        Interrupted: a signal came.
+    """
+    for work in works:
+        if work.interrupted():
+            raise Interrupted(
+                f"Stopped before {work.name} was tabulated. Run the same command again to go on."
+            )
+        started = time.perf_counter()
+        cells = load(work.spec["cells"], work.inputs, work.statuses)
+        study, synthetic = work.spec["study"], bool(work.spec["synthetic"])
+        metadata = {"study": study, "synthetic": synthetic}
+        scores = pa.Table.from_pylist(list(_score_rows(study, cells)), SCORES)
+        _write(scores, metadata | {"floors": _floors(cells)}, work.folder / "scores.parquet")
+        _write(_arms(work.spec["arms"]), metadata, work.folder / "arms.parquet")
+        rows = gains.table(study, cells, synthetic)
+        _write_csv(rows, work.folder / "gains.csv")
+        blank = sum(cell.value is None for cell in cells)
+        say(f"{work.name}: {len(cells)} cells, {blank} of them blank")
+        seconds = time.perf_counter() - started
+        work.commit(details={"cells": len(cells), "blank": blank, "gains": len(rows), "seconds": seconds})
+
+
+def _score_rows(study: str, cells: Sequence[Cell]) -> list[dict[str, Any]]:
+    rows = []
+    for cell in cells:
+        names = {name: getattr(cell, name) for name in ("encoder", "target", "language", "split", "seed")}
+        names |= {"study": study, "intermediate": cell.arm, "status": cell.status, "digest": cell.digest}
+        others = [name for name in cell.metrics if name != cell.main]
+        for metric in [cell.main, *others] if cell.main else [None]:
+            rows.append(names | {"metric": metric} | dict(cell.metrics[metric] if metric else {}))
+    return rows
+
+
+def _floors(cells: Sequence[Cell]) -> dict[str, dict[str, float]]:
+    """What the best constant prediction gets, by target and language; in the file's metadata."""
+    floors: dict[str, dict[str, float]] = {}
+    for cell in cells:
+        if cell.floor is not None:
+            floors.setdefault(cell.target, {})[cell.language] = cell.floor
+    return floors
+
+
+def _arms(arms: Sequence[Mapping[str, Any]]) -> pa.Table:
+    """One row per arm; whatever else than ARM stands in a row is a factor, one nullable column each."""
+    factors = list(dict.fromkeys(name for arm in arms for name in arm if name not in ARM))
+    columns = {name: pa.array([arm[name] for arm in arms], kind) for name, kind in ARM.items()}
+    for name in factors:
+        columns[name] = _factor([arm.get(name) for arm in arms])
+    return pa.table(columns)
+
+
+def _factor(values: Sequence[Any]) -> pa.Array:
+    kinds = {type(value) for value in values if value is not None}
+    if kinds <= {bool} or kinds <= {int} or kinds <= {str}:
+        return pa.array(values)
+    if kinds <= {int, float}:
+        return pa.array([None if value is None else float(value) for value in values])
+    return pa.array([None if value is None else json.dumps(value, sort_keys=True) for value in values])
+
+
+def _write(table: pa.Table, metadata: Mapping[str, Any], file: Path) -> None:
+    text = json.dumps(metadata, sort_keys=True, ensure_ascii=False).encode()
+    pq.write_table(table.replace_schema_metadata({METADATA: text}), file, compression="zstd")
+
+
+def _write_csv(rows: Sequence[Mapping[str, Any]], file: Path) -> None:
+    with file.open("w", newline="", encoding="utf-8") as out:
+        writer = csv.DictWriter(out, gains.COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({name: _text(value) for name, value in row.items()} for row in rows)
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{round(value, DECIMALS) + 0.0:.{DECIMALS}f}"  # + 0.0 turns -0.0 into 0.0
+    return str(value)

@@ -1,0 +1,54 @@
+"""Settings of a machine, from the environment. None of them is part of a result's identity.
+
+    ISTHMUS_STORE    the store's folder (default: results/store below the working folder)
+    ISTHMUS_HUB      a folder in the hub's layout, for studies that say `hub: mirror`
+    ISTHMUS_VERIFY   `full` (default) reads and checks every input artifact before use, `size` only measures it
+"""
+
+import os
+from pathlib import Path
+
+from isthmus.errors import UsageError
+
+
+def store_root() -> Path:
+    """The folder of the store."""
+    return Path(os.environ.get("ISTHMUS_STORE") or "results/store")
+
+
+def mirror_root() -> Path:
+    """The folder of the mirror that ISTHMUS_HUB names.
+
+    Raises:
+        UsageError: it is not set or not a folder.
+    """
+    value = os.environ.get("ISTHMUS_HUB")
+    if not value:
+        raise UsageError(
+            "The study says `hub: mirror`, but ISTHMUS_HUB is not set. Set it to a folder in the hub's layout "
+            "(<owner>/<name>/<config>/<split>-00000-of-00001.parquet), or write that folder in the study: `hub: FOLDER`."
+        )
+    return existing_folder(Path(value), "ISTHMUS_HUB")
+
+
+def existing_folder(path: Path, source: str) -> Path:
+    """The path if it is a folder.
+
+    Raises:
+        UsageError: it is not.
+    """
+    if not path.is_dir():
+        raise UsageError(f"{source} names the mirror {path}, which is not a folder. Correct it or mount it.")
+    return path.absolute()
+
+
+def verify_fully() -> bool:
+    """Whether input artifacts are read and checked before use.
+
+    Raises:
+        UsageError: ISTHMUS_VERIFY is neither `full` nor `size`.
+    """
+    value = os.environ.get("ISTHMUS_VERIFY", "full")
+    if value not in ("full", "size"):
+        raise UsageError(f"ISTHMUS_VERIFY is {value!r}; it must be `full` or `size`.")
+    return value == "full"

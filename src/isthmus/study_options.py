@@ -1,0 +1,169 @@
+"""Checks of a study's training options: that they exclude each other as they must, fit the tasks and encoders, and
+that some run reads them. An option that nothing reads would be a silent mistake.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from isthmus.problems import shown
+from isthmus.study_checks import References
+from isthmus.study_format import StageOptions, levels
+from isthmus.study_recipe import STAGES, TEXT_ONLY, RecipeOptions, Stage, combine
+from isthmus.tasks.task import Task
+from isthmus.yamlfile import Where
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training run that the study asks for; `own` are the options of an arm's step, `place` where it stands."""
+
+    stage: Stage
+    tasks: tuple[str, ...]
+    place: Where = ()
+    own: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Effective:
+    """A run's options after all levels were combined, and the levels with their places, weakest first."""
+
+    run: Run
+    tasks: Sequence[Task]
+    options: Mapping[str, Any]
+    given: Sequence[tuple[Where, Mapping[str, Any]]]
+
+
+class OptionChecks(References):
+    """Checks of training options."""
+
+    def run(self) -> None:
+        """Check all of them."""
+        section = self.file.recipe
+        for stage in ("all", *STAGES):
+            part: RecipeOptions = getattr(section, stage)
+            self._exclusive(("recipe", stage), part.given())
+            if isinstance(part, StageOptions):
+                for name, options in part.tasks.items():
+                    self._exclusive(("recipe", stage, "tasks", name), options.given())
+        runs = list(self._runs())
+        for run in runs:
+            self._exclusive(run.place, run.own or {})
+            if not self.missing(run.tasks):
+                effective = self._effective(run)
+                self._length(effective)
+                self._code_switch(effective)
+                self._selection(effective)
+        self._unread(runs)
+
+    def _runs(self) -> Iterator[Run]:
+        """Every training run but those that differ in encoder or seed only."""
+        for name, entry in self.file.encoders.items():
+            if entry.pretrain is not None:
+                yield Run("pretrain", tuple(entry.pretrain.data), ("encoders", name))
+        for arm in self.arms.values():
+            for position, link in enumerate(arm.links):
+                step = (position,) if isinstance(self.file.arms[arm.key], list) else ()
+                yield Run("intermediate", link.tasks, ("arms", arm.key, *step), link.recipe)
+        targets = [task for task in self.found(self.file.targets) if task.is_target]
+        for name in dict.fromkeys(task.training_set for task in targets):
+            yield Run("target", (name,))
+
+    def _effective(self, run: Run) -> Effective:
+        tasks = self.found(run.tasks)
+        given = [*levels(self.file.recipe, run.stage, run.tasks), (run.place, dict(run.own or {}))]
+        reads_text = any(task.is_text for task in tasks)
+        return Effective(run, tasks, combine((values for _, values in given), run.stage, reads_text), given)
+
+    def _spot(self, where: Where, option: str) -> Where:
+        """Where an option stands: directly at a place, or in the arm's grid or recipe below it."""
+        for middle in ((), ("grid",), ("recipe",)):
+            if (*where, *middle, option) in self.problems.document.lines:
+                return (*where, *middle, option)
+        return where
+
+    def _giver(self, effective: Effective, option: str) -> Where:
+        """Where the value of an option comes from; () if it is a default."""
+        place = next((place for place, values in reversed(effective.given) if option in values), ())
+        return self._spot(place, option) if place else ()
+
+    def _exclusive(self, where: Where, given: Mapping[str, Any]) -> None:
+        if given.get("steps") is not None and "epochs" in given:
+            self.problems.add(self._spot(where, "steps"), "steps and epochs are both given: keep one.")
+
+    def _length(self, effective: Effective) -> None:
+        length = effective.options["max_length"]
+        for name, entry in self.file.encoders.items():
+            other = effective.run.stage == "pretrain" and effective.run.place != ("encoders", name)
+            if other or entry.pretrain is None or length <= entry.pretrain.positions:
+                continue
+            where = self._giver(effective, "max_length") or ("encoders", name, "pretrain", "positions")
+            text = f"max_length {length} is more than the {entry.pretrain.positions} positions of the encoder"
+            self.problems.add(where, f"{text} {shown(name)}: lower it, or raise positions.")
+
+    def _code_switch(self, effective: Effective) -> None:
+        if effective.options["code_switch"] == 0 or any(task.is_parallel for task in effective.tasks):
+            return
+        parallel = ", ".join(task.name for task in self.tasks.values() if task.is_parallel)
+        text = (
+            f"needs translations, and {', '.join(effective.run.tasks)} has none: train on one of these, too:"
+        )
+        self.problems.add(self._giver(effective, "code_switch"), f"{text} {parallel}.")
+
+    def _selection(self, effective: Effective) -> None:
+        run = effective.run
+        targets = self.found(self.file.targets) if run.stage == "target" else []
+        served = [task for task in targets if task.training_set in run.tasks]
+        if effective.options["select"] == "last" or any(
+            "dev" in task.splits for task in [*effective.tasks, *served]
+        ):
+            return
+        where = self._giver(effective, "select") or run.place or ("recipe",)
+        text = f"{', '.join(run.tasks)} has no development examples to select a checkpoint by"
+        self.problems.add(where, f"{text}: write select: last.")
+
+    def _unread(self, runs: Sequence[Run]) -> None:
+        section = self.file.recipe
+        stages: tuple[tuple[Stage, StageOptions], ...] = (
+            ("intermediate", section.intermediate),
+            ("target", section.target),
+        )
+        for stage, part in stages:
+            here = [run for run in runs if run.stage == stage]
+            texts = {task.name for run in here for task in self.found(run.tasks) if task.is_text}
+            self._text_only(("recipe", stage), part.given(), bool(texts))
+            for name, options in part.tasks.items():
+                where: Where = ("recipe", stage, "tasks", name)
+                task = self.find(where, name)
+                if task is not None:
+                    self._text_only(where, options.given(), task.is_text)
+                    self._reached(where, task, here)
+        for run in runs:
+            self._text_only(run.place, run.own or {}, any(task.is_text for task in self.found(run.tasks)))
+
+    def _text_only(self, where: Where, given: Mapping[str, Any], reads_text: bool) -> None:
+        for option in sorted(TEXT_ONLY.intersection(given)):
+            if not reads_text:
+                text = "only training on text without labels reads this: drop it."
+                self.problems.add(self._spot(where, option), text)
+
+    def _reached(self, where: Where, task: Task, runs: Sequence[Run]) -> None:
+        """Note options for a task that no run of the stage trains on alone."""
+        if any(run.tasks == (task.name,) for run in runs) or self._unsure(runs):
+            return
+        used = sorted({run.tasks[0] for run in runs if len(run.tasks) == 1})
+        hint = f"It is read for: {', '.join(used)}." if used else "Drop it."
+        if task.name in self.file.targets and task.training_set in used:
+            hint = f"It is trained on {shown(task.training_set)}: write that."
+        self.problems.add(
+            where, f"no {where[1]} training is on {shown(task.name)} alone, so this is not read. {hint}"
+        )
+
+    def _unsure(self, runs: Sequence[Run]) -> bool:
+        """Whether another problem may hide a run."""
+        hidden = {arm.key for arm in self.arms.values()} != set(self.file.arms)
+        return (
+            hidden
+            or not {"arms", "targets"}.isdisjoint(self.broken_parts)
+            or any(self.missing(r.tasks) for r in runs)
+        )

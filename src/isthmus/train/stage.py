@@ -1,0 +1,228 @@
+"""The train stage: parent, data and recipe of a spec in, a model folder out.
+
+Pre-training from scratch is a spec with `init` in the place of a parent and a family that reads text without labels.
+"""
+
+import dataclasses
+import json
+import math
+import resource
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import torch
+import transformers
+from safetensors.torch import save_file
+from torch import nn
+from transformers import PreTrainedModel
+
+from isthmus import families
+from isthmus.data.batch import Array, Epochs, Schedule, Specials, schedule, shares, specials
+from isthmus.data.seeds import number, stream
+from isthmus.errors import DataError, UsageError
+from isthmus.log import say
+from isthmus.model import encoder as encoders
+from isthmus.model.infer import settle, to_device
+from isthmus.recipe import Recipe, full
+from isthmus.spec import fingerprint
+from isthmus.train.loop import Facts, Run, Task, train
+from isthmus.train.progress import Clock, duration
+from isthmus.train.state import Slots
+from isthmus.work import Work
+
+TRAIN, DEV = "train.parquet", "dev.parquet"
+
+
+def run(works: Sequence[Work]) -> None:
+    """Train each unit's model. `spec`: tasks, recipe, seed, `init` (an architecture) or none, `cap` of a mixture or
+    none; inputs: `parent` (or `tokenizer` with `init`) and `tokens/<task>/<language>`.
+
+    A run that diverges is committed with that status and no model; one that answers everything alike, with its
+    model and the status `collapsed`.
+
+    Raises:
+        DataError, UsageError: the data, the parent or the recipe cannot be trained with.
+        Interrupted: a signal came; the state is saved.
+    """
+    for work in works:
+        _run(work)
+
+
+def _run(work: Work) -> None:
+    clock = Clock()
+    with clock("startup"):
+        recipe = full(work.spec["recipe"])
+        settle(recipe.threads)
+        encoder, tokenizer_folder = parent(work)
+        job = prepare(work, recipe, encoder, specials(tokenizer_folder), clock)
+    say(f"{work.name}: {len(job.schedule)} steps over {', '.join(task.name for task in job.tasks)}")
+    facts = train(job)
+    if facts.diverged:
+        say(facts.diverged)
+        work.commit(status="diverged", reason=facts.diverged, details=accounting(facts, clock))
+        return
+    with clock("saving"):
+        encoders.save(encoder, tokenizer_folder, work.folder)
+        save_heads(job.tasks, work.spec["tasks"], work.folder)
+    say(f"{work.name}: {facts.step} steps in {duration(sum(clock.seconds.values()))}")
+    reason = (
+        f"the same label for every development example of {', '.join(facts.collapsed)}"
+        if facts.collapsed
+        else ""
+    )
+    work.commit(status="collapsed" if reason else "ok", reason=reason, details=accounting(facts, clock))
+
+
+def parent(work: Work) -> tuple[PreTrainedModel, Path]:
+    """The encoder to start from, and the folder its tokenizer is in."""
+    if "init" in work.spec:
+        folder = work.inputs["tokenizer"]
+        return encoders.create(work.spec["init"], specials(folder), work.spec["seed"]), folder
+    return encoders.load(work.inputs["parent"]), work.inputs["parent"]
+
+
+def prepare(work: Work, recipe: Recipe, encoder: PreTrainedModel, special: Specials, clock: Clock) -> Run:
+    """Read the data, make the heads, lay out the steps."""
+    if recipe.max_length > encoders.longest_input(encoder):
+        raise UsageError(
+            f"{work.name}: max_length {recipe.max_length} is longer than the encoder's {encoders.longest_input(encoder)} "
+            "positions. Lower max_length in the recipe, or give the encoder more positions."
+        )
+    to_device(encoder)
+    seed = work.spec["seed"]
+    tasks = [_task(work, recipe, encoder, special, seed, group) for group in corpora(work.spec["tasks"])]
+    if recipe.dropout is not None:
+        for module in (encoder, *(task.head for task in tasks)):
+            encoders.set_dropout(module, recipe.dropout)
+    return Run(
+        encoder=encoder,
+        tasks=tasks,
+        schedule=plan(
+            [len(t.examples) for t in tasks], [t.epochs for t in tasks], recipe, work.spec.get("cap"), seed
+        ),
+        recipe=recipe,
+        seed=seed,
+        slots=Slots(work.state, fingerprint(work.spec)),
+        interrupted=work.interrupted,
+        clock=clock,
+    )
+
+
+def corpora(tasks: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
+    """The training sets: each task by itself, but one for all tasks of a family that says ONE_CORPUS."""
+    groups: dict[str, list[Mapping[str, Any]]] = {}
+    for task in tasks:
+        together = families.load(task["family"]).ONE_CORPUS
+        groups.setdefault(f"family {task['family']}" if together else f"task {task['task']}", []).append(task)
+    return list(groups.values())
+
+
+def _task(
+    work: Work,
+    recipe: Recipe,
+    encoder: PreTrainedModel,
+    special: Specials,
+    seed: int,
+    group: Sequence[Mapping[str, Any]],
+) -> Task:
+    first = group[0]
+    family, name = families.load(first["family"]), first["task"]
+    examples = family.read(list(_tables(work, group, TRAIN)), recipe, special)
+    examples = family.subset(examples, choose(family.usable(examples), recipe.examples, seed, name))
+    if not len(examples):
+        raise DataError(f"{work.name}: {name} has no training example with an answer.")
+    torch.manual_seed(number(seed, "head", name))
+
+    def make(epoch: int) -> list[Array]:
+        batches: list[Array] = family.epoch(examples, recipe, epoch, seed, name)
+        return batches
+
+    return Task(
+        name=name,
+        family=family,
+        examples=examples,
+        epochs=Epochs(make),
+        head=family.head(encoder.config, first).to(encoder.device),
+        dev=_dev(work, recipe, family, special, group),
+    )
+
+
+def _tables(work: Work, group: Sequence[Mapping[str, Any]], split: str) -> Iterator[tuple[str, Any]]:
+    for task in group:
+        for language in task["languages"]:
+            path = work.inputs[f"tokens/{task['task']}/{language}"] / split
+            if path.is_file():
+                yield language, pq.read_table(path)
+            elif split == TRAIN:
+                raise DataError(f"{work.name}: {task['task']} in {language} has no training split.")
+
+
+def _dev(
+    work: Work, recipe: Recipe, family: Any, special: Specials, group: Sequence[Mapping[str, Any]]
+) -> Any | None:
+    """The first development examples of the training language, as they are: no code switching."""
+    tables = list(_tables(work, group, DEV))
+    if not tables:
+        return None
+    examples = family.read(tables, dataclasses.replace(recipe, code_switch=0.0), special)
+    chosen = family.usable(examples)[: recipe.eval_examples]
+    return family.subset(examples, chosen) if len(chosen) else None
+
+
+def choose(usable: Array, most: int | None, seed: int, name: str) -> Array:
+    """The first `most` of the seeded order, so that fewer examples are a part of more."""
+    if most is None or most >= len(usable):
+        return usable
+    return usable[stream(seed, "examples", name).permutation(len(usable))[:most]]
+
+
+def plan(
+    counts: Sequence[int], epochs: Sequence[Epochs], recipe: Recipe, cap: int | None, seed: int
+) -> Schedule:
+    """The steps: `recipe.steps`, or `recipe.epochs` times the batches that hold each task's examples once.
+
+    In a mixture a task of more than `cap` examples counts as one of `cap`, in its rate and in the length of the
+    epoch (Phang et al. 2020 do not say how they count; this gives every task under the cap `epochs` passes in
+    expectation).
+    """
+    steps = recipe.steps
+    if steps is None:
+        capped = [min(1.0, cap / n) if cap is not None else 1.0 for n in counts]
+        steps = math.ceil(
+            recipe.epochs * sum(part * epoch.per_epoch() for part, epoch in zip(capped, epochs, strict=True))
+        )
+    return schedule(shares(counts, cap), max(1, steps), seed)
+
+
+def save_heads(tasks: Sequence[Task], specs: Sequence[Mapping[str, Any]], folder: Path) -> None:
+    """heads.safetensors with tensors `<task>.<parameter>`, and heads.json with each head's family and labels."""
+    tensors = {f"{task.name}.{name}": value for task in tasks for name, value in _weights(task.head).items()}
+    save_file(tensors, folder / "heads.safetensors")
+    described = {spec["task"]: {k: v for k, v in spec.items() if k in ("family", "labels")} for spec in specs}
+    kept = {task.name: described[task.name] for task in tasks}
+    (folder / "heads.json").write_text(json.dumps(kept, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _weights(head: nn.Module) -> dict[str, torch.Tensor]:
+    return {name: value.detach().cpu().contiguous() for name, value in head.state_dict().items()}
+
+
+def accounting(facts: Facts, clock: Clock) -> dict[str, Any]:
+    """What the run cost and how it went. No part of the result."""
+    compute = clock.seconds.get("compute", 0.0)
+    return {
+        "steps": facts.step,
+        "examples": facts.examples,
+        "tokens": facts.tokens,
+        "padding_share": round(1 - facts.tokens / facts.padded_tokens, 4) if facts.padded_tokens else 0.0,
+        "tokens_per_s": round(facts.tokens / compute, 1) if compute else 0.0,
+        "seconds": {purpose: round(seconds, 3) for purpose, seconds in sorted(clock.seconds.items())},
+        "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "best_step": facts.best_step,
+        "dev": facts.history,
+        "last_losses": facts.losses,
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+        "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
+    }

@@ -1,0 +1,33 @@
+"""What a stage is handed: one unit of work, its inputs, a private folder, and the way to publish it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+
+class Commit(Protocol):
+    """Publishes the work folder; the artifact is visible from here on."""
+
+    def __call__(
+        self, status: str = "ok", reason: str = "", details: Mapping[str, Any] | None = None
+    ) -> None: ...
+
+
+@dataclass(frozen=True)
+class Work:
+    """One unit of a job that is not in the store yet.
+
+    `spec` holds everything that decides the result; `inputs` maps each role to the folder of the input's
+    artifact and `statuses` to its status; `folder` is private to this process; `state` survives a kill and
+    holds what a resumed run needs; `interrupted` turns true after SIGTERM, SIGINT or SIGUSR2.
+    """
+
+    name: str
+    spec: Mapping[str, Any]
+    inputs: Mapping[str, Path]
+    statuses: Mapping[str, str]
+    folder: Path
+    state: Path
+    interrupted: Callable[[], bool]
+    commit: Commit

@@ -1,0 +1,150 @@
+"""What runs after an edit, an accident or nothing at all: exactly what has to."""
+
+import os
+import shutil
+import time
+
+import pytest
+
+PUBLISH = {"tabulate": 1, "report": 1}
+
+
+def test_a_finished_study_has_nothing_to_do(micro):
+    assert micro.planned() == {}
+
+
+def _touch_everything(folder):
+    future = time.time() + 1000
+    for number, path in enumerate(sorted(folder.path.rglob("*"), reverse=True)):
+        os.utime(path, (future + number, future + number))
+
+
+def _lose_metadata(folder):
+    shutil.rmtree(folder.path / ".snakemake")
+
+
+def _lose_all_receipts(folder):
+    for path in folder.results.rglob("*.json"):
+        path.unlink()
+
+
+def _lose_one_receipt(folder):
+    next((folder.results / "target").rglob("*.json")).unlink()
+
+
+def _copy_without_times(folder):
+    moved = folder.path.with_name("copy")
+    shutil.copytree(folder.path, moved, copy_function=shutil.copyfile)
+    shutil.rmtree(folder.path)
+    moved.rename(folder.path)
+
+
+def _lose_tables(folder):
+    (folder.results / "scores.parquet").unlink()
+    (folder.results / "report.html").write_text("scribble")
+
+
+def _damage_a_receipt(folder):
+    next((folder.results / "scores").rglob("*.json")).write_text("{")
+
+
+ACCIDENTS = [
+    _touch_everything,
+    _lose_metadata,
+    _lose_all_receipts,
+    _lose_one_receipt,
+    _copy_without_times,
+    _lose_tables,
+    _damage_a_receipt,
+]
+
+
+@pytest.mark.parametrize("accident", ACCIDENTS, ids=lambda accident: accident.__name__.strip("_"))
+def test_accidents_that_lose_no_artifact_make_no_work(micro, finished, accident):
+    accident(micro)
+    assert micro.planned() == {}
+    for name in ("scores.parquet", "arms.parquet", "gains.csv", "report.html"):
+        assert (micro.results / name).read_bytes() == (finished.results / name).read_bytes()
+
+
+EDITS = {
+    "target recipe": (
+        "target: {steps: 12,",
+        "target: {steps: 13,",
+        {"train_target": 2, "predict_languages": 2, "score_language": 4, **PUBLISH},
+    ),
+    "intermediate recipe": (
+        "intermediate: {steps: 12,",
+        "intermediate: {steps: 13,",
+        {"train_intermediate": 1, "train_target": 1, "predict_languages": 1, "score_language": 2, **PUBLISH},
+    ),
+    "a language": (
+        "\nlanguages: [en, de]",
+        "\nlanguages: [en, de, sw]",
+        {"fetch_dataset": 1, "tokenize_dataset": 1, "predict_languages": 2, "score_language": 2, **PUBLISH},
+    ),
+    "a language less": ("\nlanguages: [en, de]", "\nlanguages: [en]", {"fetch_dataset": 1, "tokenize_dataset": 1, "predict_languages": 2, **PUBLISH}),
+    "a seed": (
+        "seeds: [1]",
+        "seeds: [1, 2]",
+        {"train_intermediate": 1, "train_target": 2, "predict_languages": 2, "score_language": 4, **PUBLISH},
+    ),
+    "an arm": (
+        "  mnli: mnli\n",
+        "  mnli: mnli\n  mnli-n100: {task: mnli, recipe: {examples: 100}}\n",
+        {"train_intermediate": 1, "train_target": 1, "predict_languages": 1, "score_language": 2, **PUBLISH},
+    ),
+    "the question": ("Does anything break?", "Does nothing break?", {"report": 1}),
+    "a comment": ("study: micro", "# a comment\nstudy: micro", {}),
+    "an option at its default": ("seeds: [1]", "seeds: [1]\n", {}),
+}
+
+
+@pytest.mark.parametrize(("old", "new", "expected"), EDITS.values(), ids=EDITS)
+def test_an_edit_runs_exactly_its_jobs_and_its_revert_none(micro, old, new, expected):
+    text = micro.study.read_text()
+    micro.edit(old, new)
+    assert micro.planned() == expected
+    micro.write(text)
+    assert micro.planned() == {}
+
+
+RULES = {
+    "fetch": {"fetch_dataset": 1},
+    "tokenizer": {"train_tokenizer": 1},
+    "score": {"score_language": 1},
+    "predict": {"predict_languages": 1},
+    "report": {"report": 1},
+}
+
+
+@pytest.mark.parametrize("stage", RULES)
+def test_a_deleted_artifact_is_remade_and_nothing_else(micro, stage):
+    artifact = sorted(path for path in (micro.store / stage).iterdir() if path.is_dir())[0]
+    shutil.rmtree(artifact)
+    assert micro.planned() == RULES[stage]
+
+
+def test_a_deleted_checkpoint_is_remade_to_the_same_bytes(micro, finished):
+    trained = sorted(path for path in (micro.store / "train").iterdir() if path.is_dir())
+    for artifact in trained:
+        shutil.rmtree(artifact)
+    assert micro.planned() == {"pretrain_encoder": 1, "train_intermediate": 1, "train_target": 2}
+    micro.snakemake()
+    for artifact in trained:
+        again, first = ((folder.store / "train" / artifact.name) for folder in (micro, finished))
+        assert (again / "model.safetensors").read_bytes() == (first / "model.safetensors").read_bytes()
+    assert micro.planned() == {}
+
+
+def test_an_edit_and_its_revert_reuse_everything_in_between(micro):
+    text = micro.study.read_text()
+    micro.edit("target: {steps: 12,", "target: {steps: 3,")
+    micro.snakemake()
+    edited = (micro.results / "scores.parquet").read_bytes()
+    micro.write(text)
+    assert micro.planned() == {}
+    assert (micro.results / "scores.parquet").read_bytes() != edited
+    micro.edit("target: {steps: 12,", "target: {steps: 3,")
+    assert micro.planned() == {}
+    assert (micro.results / "scores.parquet").read_bytes() == edited

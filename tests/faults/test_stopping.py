@@ -1,0 +1,135 @@
+"""A run can die at any instant: what it leaves is whole, and the same command goes on to the same bytes."""
+
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import REPOSITORY, Folder
+
+LONGER = ("pretrain: {steps: 12,", "pretrain: {steps: 150,")
+
+
+def document(folder: Folder, rule: str) -> tuple[Path, Path]:
+    """The job document and receipt path of the only job of a rule that would run."""
+    command = [sys.executable, "-m", "isthmus", "plan", folder.study.name]
+    run = subprocess.run(command, cwd=folder.path, capture_output=True, text=True, check=True)
+    receipts = [line.split()[1] for line in run.stdout.splitlines() if line.startswith(rule)]
+    assert len(receipts) == 1, run.stdout
+    key = receipts[0].removesuffix(".json")[-16:]
+    return folder.results / "jobs" / f"{key}.json", folder.path / receipts[0]
+
+
+def stage(folder: Folder, name: str, rule: str, source: Path = REPOSITORY / "src") -> subprocess.Popen:
+    """Start a rule's own command."""
+    job, receipt = document(folder, rule)
+    command = [sys.executable, "-m", "isthmus", "stage", name, "--job", str(job), "--receipt", str(receipt)]
+    return subprocess.Popen(
+        command,
+        cwd=folder.path,
+        env={**os.environ, "PYTHONPATH": str(source)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def wait_for_step(process: subprocess.Popen, step: int) -> None:
+    for line in process.stdout:
+        if line.startswith("step ") and int(line.split()[1].split("/")[0]) >= step:
+            return
+    raise AssertionError("the training ended before it was stopped")
+
+
+def weights(folder: Folder) -> set[str]:
+    return {
+        hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.store.glob("train/*/model.safetensors")
+    }
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(finished, tmp_path_factory) -> set[str]:
+    folder = finished.copy(tmp_path_factory.mktemp("whole") / "work")
+    before = weights(folder)
+    folder.edit(*LONGER)
+    process = stage(folder, "train", "pretrain_encoder")
+    output = process.communicate(timeout=300)[0]
+    assert process.returncode == 0, output
+    return weights(folder) - before
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR2, signal.SIGKILL])
+def test_a_stopped_training_goes_on_to_the_same_bytes(micro, uninterrupted, number):
+    before = weights(micro)
+    micro.edit(*LONGER)
+    process = stage(micro, "train", "pretrain_encoder")
+    wait_for_step(process, 20)
+    process.send_signal(number)
+    output = process.communicate(timeout=120)[0]
+    assert process.returncode == (-9 if number == signal.SIGKILL else 75), output
+    assert weights(micro) == before
+    process = stage(micro, "train", "pretrain_encoder")
+    output = process.communicate(timeout=300)[0]
+    assert process.returncode == 0, output
+    if number != signal.SIGKILL:
+        assert "resum" in output.lower()
+    assert weights(micro) - before == uninterrupted
+    assert list((micro.store / ".work").iterdir()) == []
+    assert list((micro.store / ".state").iterdir()) == []
+
+
+def test_code_that_changes_under_a_running_job_publishes_nothing(micro, tmp_path):
+    source = tmp_path / "src"
+    shutil.copytree(REPOSITORY / "src", source)
+    before = weights(micro)
+    micro.edit(*LONGER)
+    process = stage(micro, "train", "pretrain_encoder", source)
+    wait_for_step(process, 10)
+    module = source / "isthmus" / "train" / "stage.py"
+    module.write_text(module.read_text() + "\nLATER = 1\n")
+    output = process.communicate(timeout=300)[0]
+    assert process.returncode == 78, output
+    assert "Run Snakemake again" in output
+    assert weights(micro) == before
+    # With the change in place from the start it is refused at once …
+    process = stage(micro, "train", "pretrain_encoder", source)
+    started = time.monotonic()
+    output = process.communicate(timeout=300)[0]
+    assert process.returncode == 78, output
+    assert "step " not in output and time.monotonic() - started < 60
+    # … and a comment is no change.
+    shutil.copy(REPOSITORY / "src" / "isthmus" / "train" / "stage.py", module)
+    module.write_text(module.read_text() + "\n# later\n")
+    process = stage(micro, "train", "pretrain_encoder", source)
+    assert process.communicate(timeout=300) and process.returncode == 0
+
+
+def test_two_processes_with_one_job_train_once(micro):
+    micro.edit(*LONGER)
+    processes = [stage(micro, "train", "pretrain_encoder") for _ in range(2)]
+    outputs = [process.communicate(timeout=300)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], outputs
+    assert sorted("step " in output for output in outputs) == [False, True]
+
+
+def test_a_damaged_input_is_found_and_remade(micro):
+    micro.edit("target: {steps: 12,", "target: {steps: 13,")
+    checkpoint = next(micro.store.glob("encoder/*/model.safetensors"), None) or sorted(
+        path for path in micro.store.glob("train/*/model.safetensors") if not (path.parent / "heads.json").is_file()
+        or "mlm" in (path.parent / "heads.json").read_text()
+    )[0]
+    damaged = bytearray(checkpoint.read_bytes())
+    damaged[-1] ^= 1
+    checkpoint.write_bytes(damaged)
+    run = micro.snakemake("--keep-going", check=False)
+    assert run.returncode != 0
+    assert "damaged" in run.stdout + run.stderr
+    assert micro.planned()["pretrain_encoder"] == 1
+    micro.snakemake()
+    assert micro.planned() == {}

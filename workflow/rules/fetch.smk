@@ -1,0 +1,48 @@
+# Rows and encoders from the hub.
+
+rule fetch_dataset:
+    input:
+        parent_receipts,
+    output:
+        receipt=RESULTS + "/data/{task}-{key}.json",
+    log:
+        RESULTS + "/logs/data/{task}-{key}.log",
+    benchmark:
+        RESULTS + "/benchmarks/data/{task}-{key}.tsv"
+    conda:
+        "../../envs/isthmus.yaml"
+    threads: job_threads
+    resources:
+        mem_mb=memory_mb,
+        runtime=runtime_minutes,
+    params:
+        job=job_document,
+    message:
+        "Fetching {wildcards.task}"
+    shell:
+        "exec {PYTHON:q} -m isthmus stage fetch --job {params.job:q} "
+        "--receipt {output.receipt:q} > {log:q} 2>&1"
+
+
+rule fetch_encoder:
+    input:
+        parent_receipts,
+    output:
+        receipt=RESULTS + "/encoder/{encoder}/hub-{key}.json",
+    log:
+        RESULTS + "/logs/encoder/{encoder}/hub-{key}.log",
+    benchmark:
+        RESULTS + "/benchmarks/encoder/{encoder}/hub-{key}.tsv"
+    conda:
+        "../../envs/isthmus.yaml"
+    threads: job_threads
+    resources:
+        mem_mb=memory_mb,
+        runtime=runtime_minutes,
+    params:
+        job=job_document,
+    message:
+        "Fetching the encoder {wildcards.encoder}"
+    shell:
+        "exec {PYTHON:q} -m isthmus stage encoder --job {params.job:q} "
+        "--receipt {output.receipt:q} > {log:q} 2>&1"

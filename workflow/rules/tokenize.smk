@@ -1,0 +1,48 @@
+# The tokenizer of an encoder that is pre-trained here, and every dataset in its pieces.
+
+rule train_tokenizer:
+    input:
+        parent_receipts,
+    output:
+        receipt=RESULTS + "/tokenizer/{encoder}-{key}.json",
+    log:
+        RESULTS + "/logs/tokenizer/{encoder}-{key}.log",
+    benchmark:
+        RESULTS + "/benchmarks/tokenizer/{encoder}-{key}.tsv"
+    conda:
+        "../../envs/isthmus.yaml"
+    threads: job_threads
+    resources:
+        mem_mb=memory_mb,
+        runtime=runtime_minutes,
+    params:
+        job=job_document,
+    message:
+        "Training the tokenizer of {wildcards.encoder}"
+    shell:
+        "exec {PYTHON:q} -m isthmus stage tokenizer --job {params.job:q} "
+        "--receipt {output.receipt:q} > {log:q} 2>&1"
+
+
+rule tokenize_dataset:
+    input:
+        parent_receipts,
+    output:
+        receipt=RESULTS + "/tokens/{encoder}/{task}-{key}.json",
+    log:
+        RESULTS + "/logs/tokens/{encoder}/{task}-{key}.log",
+    benchmark:
+        RESULTS + "/benchmarks/tokens/{encoder}/{task}-{key}.tsv"
+    conda:
+        "../../envs/isthmus.yaml"
+    threads: job_threads
+    resources:
+        mem_mb=memory_mb,
+        runtime=runtime_minutes,
+    params:
+        job=job_document,
+    message:
+        "Tokenizing {wildcards.task} for {wildcards.encoder}"
+    shell:
+        "exec {PYTHON:q} -m isthmus stage tokenize --job {params.job:q} "
+        "--receipt {output.receipt:q} > {log:q} 2>&1"
