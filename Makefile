@@ -1,19 +1,23 @@
 # make          build .venv with everything pinned
+# make slurm    add the executor for SLURM clusters (its import slows every start and needs `which` in PATH)
 # make demo     the study in config.yaml, from nothing to its table and report
 # make test     format, lint, types and all tests of a submission; make test-long runs the rest
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: all demo test check unit workflow end-to-end test-long docs clean
+.PHONY: all slurm demo test check unit workflow end-to-end test-long docs clean
 
 all: $(STAMP)
 
 $(STAMP): pyproject.toml envs/constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check -c envs/constraints.txt torch==2.13.0
-	$(BIN)/pip install --quiet --disable-pip-version-check -c envs/constraints.txt -e '.[slurm,dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c envs/constraints.txt -e '.[dev]'
 	touch $@
+
+slurm: $(STAMP)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c envs/constraints.txt -e '.[slurm]'
 
 demo: $(STAMP)
 	$(BIN)/isthmus run config.yaml

@@ -1,5 +1,6 @@
 """What the tests share: a small study, a way to run Snakemake on it, and the mirror where one is at hand."""
 
+import fcntl
 import os
 import re
 import shutil
@@ -35,11 +36,16 @@ targets: [xnli]
 languages: [en, de]
 seeds: [1]
 recipe:
-  all: {max_length: 48, batch_size: 16, eval_every: 5, eval_examples: 40}
+  all: {max_length: 48, batch_size: 32, eval_every: 50, eval_examples: 60}
   pretrain: {steps: 12, tokens_per_batch: 600, learning_rate: 1e-3}
-  intermediate: {steps: 12, learning_rate: 1e-3}
-  target: {steps: 12, learning_rate: 1e-3}
+  intermediate: {steps: 100, learning_rate: 2e-3}
+  target: {steps: 200, learning_rate: 2e-3}
 """
+
+
+def environment(source: Path = REPOSITORY / "src") -> dict[str, str]:
+    """The environment in which `python -m isthmus` runs the code beside these tests, installed or not."""
+    return {**os.environ, "PYTHONPATH": str(source)}
 
 
 @dataclass
@@ -68,14 +74,19 @@ class Folder:
         assert old in text
         self.write(text.replace(old, new))
 
-    def snakemake(self, *arguments: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess:
+    def snakemake(self, *arguments: str, check: bool = True, **changes: str) -> subprocess.CompletedProcess:
         command = [sys.executable, "-m", "snakemake", "--snakefile", str(REPOSITORY / "Snakefile")]
         command += ["--workflow-profile", str(REPOSITORY / "profiles" / "ci"), "--configfile", str(self.study)]
-        env = {**os.environ, **environment}
-        run = subprocess.run([*command, *arguments], cwd=self.path, env=env, capture_output=True, text=True, check=False)
+        run = subprocess.run(
+            [*command, *arguments], cwd=self.path, env={**os.environ, **changes}, capture_output=True, text=True, check=False
+        )
         if check and run.returncode != 0:
             raise AssertionError(f"snakemake ended with {run.returncode}:\n{run.stdout}\n{run.stderr}")
         return run
+
+    def isthmus(self, *arguments: str) -> subprocess.CompletedProcess:
+        command = [sys.executable, "-m", "isthmus", *arguments]
+        return subprocess.run(command, cwd=self.path, env=environment(), capture_output=True, text=True, check=False)
 
     def planned(self) -> dict[str, int]:
         """How often each rule would run, by Snakemake's own dry run."""
@@ -95,11 +106,18 @@ class Folder:
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory) -> Folder:
-    """The micro study, run to its end once. Tests work on copies of it."""
-    folder = Folder(tmp_path_factory.mktemp("micro") / "work")
-    folder.path.mkdir()
-    folder.write(MICRO)
-    folder.snakemake()
+    """The micro study, run to its end once, also when tests run in several processes. Tests work on copies."""
+    root = tmp_path_factory.getbasetemp()
+    root = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
+    folder = Folder(root / "finished")
+    with (root / "finished.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder.path / "done").exists():
+            shutil.rmtree(folder.path, ignore_errors=True)
+            folder.path.mkdir()
+            folder.write(MICRO)
+            folder.snakemake()
+            (folder.path / "done").touch()
     return folder
 
 

@@ -16,7 +16,7 @@ from isthmus.yamlfile import Where
 BASELINE = "none"
 MAX_COMBINATIONS = 1000
 DEFAULT_CAP = 2**17
-"""Phang et al. 2020, section 3.1: as how many examples a task counts at most when a mixture's rates are set."""
+"""As how many examples a task counts at most when a mixture's rates are set (Phang et al. 2020, sec. 3.1)."""
 
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 

@@ -26,7 +26,7 @@ MAX_PROBLEMS = 100
 
 
 class StudyError(UsageError):
-    """The study file, or a task file of the study, is wrong; `problems` holds one line for each thing to mend."""
+    """The study file or a task file of the study is wrong; `problems` has one line for each thing to mend."""
 
     def __init__(self, problems: Sequence[str]) -> None:
         shown = list(problems[:MAX_PROBLEMS])
@@ -68,8 +68,8 @@ class HubEncoder:
 class Study:
     """A study that was checked.
 
-    `path` is its file as given, `hub` is babel, mirror, or a folder's absolute path; `tasks` are the catalogue's and
-    its own by name. All names may stand in paths and job names.
+    `path` is its file as given, `hub` is babel, mirror, or a folder's absolute path; `tasks` are the
+    catalogue's and its own by name. All names may stand in paths and job names.
     """
 
     name: str
@@ -89,8 +89,9 @@ class Study:
     ) -> dict[str, Any]:
         """The effective value of every option for training on one task, or on several in a mixture.
 
-        Later wins: built-in defaults, `recipe.all`, the stage, the stage's `tasks` (one task only), `overrides` (a
-        link's own options, for the intermediate stage). What the run does not read has its frozen value.
+        Later wins: built-in defaults, `recipe.all`, the stage, the stage's `tasks` (one task only),
+        `overrides` (a link's own options, for the intermediate stage). What the run does not read has its
+        frozen value.
         """
         names = (tasks,) if isinstance(tasks, str) else tuple(tasks)
         given = [values for _, values in levels(self.recipe, stage, names)]
@@ -101,7 +102,8 @@ def load_study(path: Path | str, catalogue_folders: Sequence[Path] = (PACKAGED,)
     """Read and check a study file.
 
     Raises:
-        StudyError: something is wrong; the message lists every problem, one line each, as `file:line: place: problem`.
+        StudyError: something is wrong; the message lists every problem, one line each, as
+            `file:line: place: what is wrong and how to mend it`.
     """
     path = Path(path)
     flaws: list[Flaw] = []

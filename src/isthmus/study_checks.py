@@ -1,7 +1,7 @@
 """What the parts of a study file must agree on: names that exist, and tasks that fit their role.
 
-Every check notes all that it finds. A value that could not be read, or a task whose file is broken, is reported
-once where it stands and does not cause further problems here.
+Every check notes all that it finds. A value that could not be read, or a task whose file is broken, is
+reported once where it stands and does not cause further problems here.
 """
 
 import re
@@ -31,8 +31,8 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,95}(/[A-Za-z0-9][A-Za-z0-9_.-
 class References:
     """The file as far as it could be read, what it refers to, and where problems go.
 
-    `broken_parts` are the top-level keys of which something could not be read, `broken_tasks` the names of task
-    files with problems.
+    `broken_parts` are the top-level keys of which something could not be read, `broken_tasks` the names of
+    task files with problems.
     """
 
     file: StudyFile
@@ -116,14 +116,12 @@ class Checks(References):
         for position, name in enumerate(options.data):
             task = self.find((*where, "data", position), name)
             if task is not None and not (task.is_text and "train" in task.splits):
-                text = f"{shown(name)} is not text without labels.{did_you_mean(None, self._texts(), 'Such tasks')}"
-                self.problems.add((*where, "data", position), text)
+                texts = [other.name for other in self.tasks.values() if other.is_text]
+                text = f"{shown(name)} is not text without labels."
+                self.problems.add((*where, "data", position), text + did_you_mean(None, texts, "Such tasks"))
         if isinstance(options.languages, list) and not self.missing(options.data):
             codes = {code for task in self.found(options.data) for code in task.codes}
             self._codes((*where, "languages"), options.languages, codes, "no data of this encoder has")
-
-    def _texts(self) -> list[str]:
-        return [task.name for task in self.tasks.values() if task.is_text]
 
     def _codes(self, where: Where, given: list[str], known: Collection[str], whose: str) -> None:
         """Check a list of languages."""
@@ -180,25 +178,24 @@ class Checks(References):
         for position, name in enumerate(self.file.targets):
             where: Where = ("targets", position)
             task = self.find(where, name)
-            if task is None:
-                continue
-            if not task.is_target:
+            if task is not None and task.is_target:
+                self._training_set(where, task)
+            elif task is not None:
                 lacks = "labels" if task.is_text else "metric" if task.metric is None else "test split"
                 targets = [other.name for other in self.tasks.values() if other.is_target]
-                text = f"{shown(name)} is not a target: it has no {lacks}.{did_you_mean(None, targets, 'Targets')}"
-                self.problems.add(where, text)
-                continue
-            training = self.find(where, task.training_set)
-            if training is None:
-                continue
-            if "train" not in training.splits:
-                text = f"{shown(name)} is trained on {shown(training.name)}, which has no training data."
-                self.problems.add(where, f"{text} Correct trains_on or splits in its task file.")
-            elif (training.family, training.labels) != (task.family, task.labels):
-                text = (
-                    f"{shown(name)} and its training set {shown(training.name)} differ in family or labels."
-                )
-                self.problems.add(where, f"{text} Correct the task files.")
+                text = f"{shown(name)} is not a target: it has no {lacks}."
+                self.problems.add(where, text + did_you_mean(None, targets, "Targets"))
+
+    def _training_set(self, where: Where, target: Task) -> None:
+        training = self.find(where, target.training_set)
+        if training is None:
+            return
+        if "train" not in training.splits:
+            text = f"{shown(target.name)} is trained on {shown(training.name)}, which has no training data."
+            self.problems.add(where, f"{text} Correct trains_on or splits in its task file.")
+        elif (training.family, training.labels) != (target.family, target.labels):
+            text = f"{shown(target.name)} and its training set {shown(training.name)} differ"
+            self.problems.add(where, f"{text} in family or labels. Correct the task files.")
 
     def _languages(self) -> None:
         given = self.file.languages
@@ -208,5 +205,5 @@ class Checks(References):
         self._codes(("languages",), given, known, "no target has")
         for position, task in enumerate(self.found(self.file.targets)):
             if known.intersection(given) and not set(task.codes).intersection(given):
-                text = f"{shown(task.name)} has none of the study's languages.{did_you_mean(None, task.codes, 'It has')}"
-                self.problems.add(("targets", position), text)
+                text = f"{shown(task.name)} has none of the study's languages."
+                self.problems.add(("targets", position), text + did_you_mean(None, task.codes, "It has"))

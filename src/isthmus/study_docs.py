@@ -1,6 +1,7 @@
 """The JSON schema and the reference page of the study file, generated from its models.
 
-`python -m isthmus.study_docs` in the repository writes both; a test fails with the difference when they are stale.
+`python -m isthmus.study_docs` in the repository writes both; a test fails with the difference when they are
+stale.
 """
 
 import json
@@ -18,17 +19,17 @@ REFERENCE = Path("docs/config.md")
 
 _HEAD = """# The study file
 
-<!-- Written by `python -m isthmus.study_docs` from the models in src/isthmus/study_format.py: edit those. -->
+<!-- Written by `python -m isthmus.study_docs` from src/isthmus/study_format.py: edit the models there. -->
 
-A study is one YAML file. `config.yaml` is the default one; `studies/` holds more. It is checked as a whole before
-anything runs, and every problem is listed at once, with its line.
+A study is one YAML file. `config.yaml` is the default one; `studies/` holds more. It is checked as a whole
+before anything runs, and every problem is listed at once, with its line.
 
-The file is read more strictly than YAML asks for. `2e-5` is a number and only `true` and `false` are booleans, so `no`
-in a list of languages is Norwegian. Refused are duplicate keys, tabs, tags, `010`, `.inf`, `.nan`, `__use_yte__`, more
-than 256 KB, more than 20 levels, and aliases that stand for more than 1000 values.
+The file is read more strictly than YAML asks for. `2e-5` is a number and only `true` and `false` are
+booleans, so `no` in a list of languages is Norwegian. Refused are duplicate keys, tabs, tags, `010`, `.inf`,
+`.nan`, `__use_yte__`, more than 256 KB, more than 20 levels, and aliases that stand for more than 1000 values.
 
-Names of studies, encoders, arms and tasks hold `a-z`, `0-9`, `_`, `.` and `-`, begin with a letter or digit, and have
-at most 64 characters.
+Names of studies, encoders, arms and tasks hold `a-z`, `0-9`, `_`, `.` and `-`, begin with a letter or digit,
+and have at most 64 characters.
 """
 
 _PARTS: tuple[tuple[str, type[BaseModel], str], ...] = (
@@ -38,22 +39,24 @@ _PARTS: tuple[tuple[str, type[BaseModel], str], ...] = (
     (
         "`arms.<name>`",
         study_format.ArmEntry,
-        "Short forms: `mnli: mnli` is one step, `a-then-b: [a, b]` a chain; a chain's step may be a task or have the keys "
-        "below except `grid`.",
+        "Short forms: `mnli: mnli` is one step, `a-then-b: [a, b]` a chain; a chain's step may be a task or "
+        "have the keys below except `grid`.",
     ),
     ("`recipe`", study_format.RecipeSection, ""),
     (
         "Training options",
         study_recipe.RecipeOptions,
-        "These stand in each part of `recipe`, in an arm's `recipe`, and as factors of a `grid`. `recipe.intermediate` and "
-        "`recipe.target` take `tasks`, too: options for training on one task, by its name.",
+        "These stand in each part of `recipe`, in an arm's `recipe`, and as factors of a `grid`. "
+        "`recipe.intermediate` and `recipe.target` take `tasks`, too: options for training on one task, by "
+        "its name.",
     ),
 )
 _TASK_HEAD = """
 # Task files
 
-A task is one data-only YAML file, in the packaged catalogue or in the folder that a study's `tasks` names. A target has
-a metric and a test split; what has a train split can be trained on; text without labels is for pre-training.
+A task is one data-only YAML file, in the packaged catalogue or in the folder that a study's `tasks` names. A
+target has a metric and a test split; what has a train split can be trained on; text without labels is for
+pre-training.
 """
 _TASK_PARTS: tuple[tuple[str, type[BaseModel], str], ...] = (
     ("The task", task.Task, ""),

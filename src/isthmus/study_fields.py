@@ -15,7 +15,7 @@ class Strict(BaseModel):
 
 
 def _written_number(value: Any) -> Any:
-    """Accept a number in quotes (other YAML readers take `2e-5` for text); refuse true, false and other text."""
+    """Accept a number in quotes (other readers take `2e-5` for text); refuse booleans and other text."""
     read = yamlfile.number(value.strip()) if isinstance(value, str) else value
     if isinstance(value, bool) or (isinstance(value, str) and read is None):
         raise PydanticCustomError("not_a_number", "needs a number")

@@ -1,7 +1,7 @@
 """The study file as it is written: one model per part, each key with its type, bounds, default and meaning.
 
-The JSON schema and `docs/config.md` are generated from these models. What several parts must agree on is checked
-in `study_checks`; names are replaced by what they stand for in `study`.
+The JSON schema and `docs/config.md` are generated from these models. What several parts must agree on is
+checked in `study_checks`; names are replaced by what they stand for in `study`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,10 +31,10 @@ Languages = Annotated[
 
 
 class PretrainOptions(Strict):
-    """An encoder of XLM-R's architecture that the study pre-trains from scratch, with a tokenizer of its own."""
+    """An encoder of XLM-R's architecture, pre-trained in the study from scratch with its own tokenizer."""
 
     data: Annotated[list[str], Field(min_length=1)] = Field(
-        description="Tasks of text without labels to train on; those with translations serve `pairs` and `code_switch`."
+        description="Tasks of text without labels; those with translations serve `pairs` and `code_switch`."
     )
     languages: Languages = Field(
         default="all", description="`all` = every language of `data` that the hub has, or a list of codes."
@@ -144,7 +144,7 @@ class StageOptions(RecipeOptions):
 
 
 class RecipeSection(Strict):
-    """Training options. Later wins: built-in defaults, `all`, the stage, the stage's `tasks`, the arm's own."""
+    """Later wins: built-in defaults, `all`, the stage, the stage's `tasks`, the arm's own `recipe`."""
 
     all: RecipeOptions = Field(default_factory=RecipeOptions, description="Options of every training run.")
     pretrain: RecipeOptions = Field(default_factory=RecipeOptions, description="Pre-training of encoders.")
@@ -166,9 +166,9 @@ class StudyFile(Strict):
     )
     hub: str = Field(
         default="babel",
-        description="Where data and ready encoders come from: `babel` (embedded, synthetic), `mirror` (the folder "
-        "that the setting ISTHMUS_HUB names), or a folder in the hub's layout, relative to this file, such as "
-        "`./mirror`.",
+        description="Where data and ready encoders come from: `babel` (embedded, synthetic), `mirror` (the "
+        "folder that the setting ISTHMUS_HUB names), or a folder in the hub's layout, relative to this file, "
+        "such as `./mirror`.",
     )
     tasks: str | None = Field(
         default=None,
@@ -208,7 +208,7 @@ def grid_of(arm: Any) -> Mapping[str, list[Any]]:
 def levels(
     section: RecipeSection, stage: Stage, names: Sequence[str]
 ) -> list[tuple[tuple[str, ...], dict[str, Any]]]:
-    """The options that the file gives for training on these tasks in a stage, with their places, weakest first.
+    """The options that the file gives for training on these tasks, with their places, weakest first.
 
     What stands under `tasks` applies to training on that one task, not to mixtures it is part of.
     """

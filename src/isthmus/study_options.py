@@ -1,5 +1,5 @@
-"""Checks of a study's training options: that they exclude each other as they must, fit the tasks and encoders, and
-that some run reads them. An option that nothing reads would be a silent mistake.
+"""Checks of a study's training options: that they exclude each other as they must, fit the tasks and
+encoders, and that some run reads them. An option that nothing reads would be a silent mistake.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ from isthmus.yamlfile import Where
 
 @dataclass(frozen=True)
 class Run:
-    """One training run that the study asks for; `own` are the options of an arm's step, `place` where it stands."""
+    """One training run that the study asks for; `own` are an arm's own options, `place` where it stands."""
 
     stage: Stage
     tasks: tuple[str, ...]
@@ -94,8 +94,7 @@ class OptionChecks(References):
     def _length(self, effective: Effective) -> None:
         length = effective.options["max_length"]
         for name, entry in self.file.encoders.items():
-            other = effective.run.stage == "pretrain" and effective.run.place != ("encoders", name)
-            if other or entry.pretrain is None or length <= entry.pretrain.positions:
+            if entry.pretrain is None or length <= entry.pretrain.positions:
                 continue
             where = self._giver(effective, "max_length") or ("encoders", name, "pretrain", "positions")
             text = f"max_length {length} is more than the {entry.pretrain.positions} positions of the encoder"

@@ -1,9 +1,9 @@
 """Training options as a study file gives them: ranges, today's defaults, and how a study's levels combine.
 
 `isthmus.recipe` holds what a training stage reads. The defaults here are today's and may change; the ones
-there are frozen. Sources: optimiser, warm-up and stopping are those of Phang et al. 2020 (arXiv 2005.13013, v1
-appendix A.1) and of jiant, whose defaults agree; masking and the language exponent are XLM-R's (Conneau et al.
-2020).
+there are frozen. Sources: optimiser, warm-up and stopping are those of Phang et al. 2020 (arXiv 2005.13013,
+v1 appendix A.1) and of jiant, whose defaults agree; masking and the language exponent are XLM-R's (Conneau et
+al. 2020).
 """
 
 from collections.abc import Iterable, Mapping
@@ -22,7 +22,7 @@ BUILT_IN: Mapping[Stage, Mapping[str, Any]] = {
     "intermediate": {},
     "target": {},
 }
-"""Defaults of a stage that differ from the general ones: text for pre-training rarely has development examples."""
+"""Defaults of a stage where they differ: text for pre-training rarely has development examples."""
 
 TEXT_ONLY = frozenset({"mask_rate", "pairs", "code_switch", "language_exponent", "tokens_per_batch"})
 """Options that only training on text without labels reads."""
@@ -107,7 +107,7 @@ class RecipeOptions(Strict):
     )
     tokens_per_batch: Annotated[int, Field(ge=16, le=10**8), Written] | None = Field(
         default=None,
-        description="Text without labels: fill batches up to this many tokens; null = `batch_size` documents.",
+        description="Text without labels: fill batches up to so many tokens; null = `batch_size` documents.",
     )
 
     def given(self) -> dict[str, Any]:
@@ -118,9 +118,9 @@ class RecipeOptions(Strict):
 def combine(levels: Iterable[Mapping[str, Any]], stage: Stage, reads_text: bool) -> dict[str, Any]:
     """The effective value of every option: later levels win over earlier ones, and all over the defaults.
 
-    `steps` and `epochs` exclude each other: the level that gives one of them puts the other out of force. What
-    the run does not read (`epochs` beside `steps`, the text options where nothing is text) gets its frozen
-    value, so that it stays out of the spec.
+    `steps` and `epochs` exclude each other: the level that gives one of them puts the other out of force.
+    What the run does not read (`epochs` beside `steps`, the text options where nothing is text) gets its
+    frozen value, so that it stays out of the spec.
     """
     options = {name: field.default for name, field in RecipeOptions.model_fields.items()}
     for level in (BUILT_IN[stage], *levels):

@@ -3,10 +3,11 @@
 Differences from an ordinary YAML loader, all on purpose:
 
 * The written text decides, not YAML 1.1: `2e-5` is a number, only `true` and `false` are booleans, and `no`
-  (Norwegian), `on`, `1:30` and dates are text. `010`, `.inf` and `.nan` are refused: readers disagree on them.
+  (Norwegian), `on`, `1:30` and dates are text. `010`, `.inf` and `.nan` are refused: readers disagree on
+  them.
 * Refused: more than 256 KB, nesting deeper than 20, duplicate keys, tabs, tags, several documents, bytes that
-  are not UTF-8, `__use_yte__` (Snakemake would execute Python that the file holds), and aliases beyond a bound
-  (a few lines of nested aliases expand to gigabytes).
+  are not UTF-8, `__use_yte__` (Snakemake would execute Python that the file holds), and aliases beyond a
+  bound (a few lines of nested aliases expand to gigabytes).
 * Every value keeps the line where it stands and the text as it was written.
 """
 

@@ -3,13 +3,10 @@
 import csv
 import hashlib
 import json
-import os
-import subprocess
-import sys
 
 import pyarrow.parquet as pq
 
-from tests.conftest import MICRO, REPOSITORY, Folder
+from tests.conftest import MICRO, Folder
 
 COLUMNS = "study encoder intermediate target language split seed metric value n ci_low ci_high status digest".split()
 
@@ -49,9 +46,7 @@ def test_synthetic_data_is_labelled_wherever_its_numbers_show(finished):
     metadata = pq.read_schema(finished.results / "scores.parquet").metadata
     assert json.loads(metadata[b"isthmus"])["synthetic"] is True
     assert "SYNTHETIC" in (finished.results / "report.html").read_text().upper()
-    shown = subprocess.run(
-        [sys.executable, "-m", "isthmus", "answer", "micro.yaml"], cwd=finished.path, capture_output=True, text=True
-    )
+    shown = finished.isthmus("answer", "micro.yaml")
     assert shown.returncode == 0
     assert "SYNTHETIC" in shown.stdout.upper()
 
@@ -94,12 +89,6 @@ def test_a_bad_study_is_one_clear_message(finished, tmp_path):
     assert run.returncode == 1
     assert 'Did you mean "xnli"' in output
     assert "Traceback" not in output
-    command = subprocess.run(
-        [sys.executable, "-m", "isthmus", "run", str(folder.study)],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY / "src")},
-    )
+    command = folder.isthmus("run", str(folder.study))
     assert command.returncode == 2
     assert 'Did you mean "xnli"' in command.stderr

@@ -11,15 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import REPOSITORY, Folder
+from tests.conftest import REPOSITORY, Folder, environment
 
 LONGER = ("pretrain: {steps: 12,", "pretrain: {steps: 150,")
 
 
 def document(folder: Folder, rule: str) -> tuple[Path, Path]:
     """The job document and receipt path of the only job of a rule that would run."""
-    command = [sys.executable, "-m", "isthmus", "plan", folder.study.name]
-    run = subprocess.run(command, cwd=folder.path, capture_output=True, text=True, check=True)
+    run = folder.isthmus("plan", folder.study.name)
     receipts = [line.split()[1] for line in run.stdout.splitlines() if line.startswith(rule)]
     assert len(receipts) == 1, run.stdout
     key = receipts[0].removesuffix(".json")[-16:]
@@ -33,7 +32,7 @@ def stage(folder: Folder, name: str, rule: str, source: Path = REPOSITORY / "src
     return subprocess.Popen(
         command,
         cwd=folder.path,
-        env={**os.environ, "PYTHONPATH": str(source)},
+        env=environment(source),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -119,7 +118,7 @@ def test_two_processes_with_one_job_train_once(micro):
 
 
 def test_a_damaged_input_is_found_and_remade(micro):
-    micro.edit("target: {steps: 12,", "target: {steps: 13,")
+    micro.edit("target: {steps: 200,", "target: {steps: 20,")
     checkpoint = next(micro.store.glob("encoder/*/model.safetensors"), None) or sorted(
         path for path in micro.store.glob("train/*/model.safetensors") if not (path.parent / "heads.json").is_file()
         or "mlm" in (path.parent / "heads.json").read_text()

@@ -105,3 +105,56 @@ def test_a_study_brings_tasks_of_its_own(tmp_path: Path) -> None:
         f'{tasks}/odd.yaml:2: family: there is no family "clasify". Did you mean "classify"?',
         f'{tasks}/xnli.yaml:1: task: "xnli" is in the catalogue already. Give the study\'s own task another name.',
     ]
+
+
+@pytest.mark.parametrize(
+    ("edit", "line"),
+    [
+        (
+            ("labels: [no, yes]", "labels: [yes, no]\ntrains_on: base"),
+            '"dates" and its training set "base" differ in family or labels. Correct the task files.',
+        ),
+        (
+            ("train: train, ", ""),
+            '"dates" is trained on "dates", which has no training data. Correct trains_on or splits in its task file.',
+        ),
+        (
+            ("metric: accuracy\n", ""),
+            '"dates" is not a target: it has no metric. Targets: base, pawsx, xnli.',
+        ),
+        (("labels:", "trains_on: bass\nlabels:"), 'there is no task "bass". Did you mean "base"?'),
+    ],
+)
+def test_a_target_and_its_training_set(tmp_path: Path, edit: tuple[str, str], line: str) -> None:
+    tasks = tmp_path / "mine"
+    tasks.mkdir()
+    text = (
+        "task: base\nfamily: classify\ntitle: Dates\nmetric: accuracy\nlanguages: [en, de]\n"
+        "sources: [{hub: me/dates, splits: {train: train, dev: dev, test: test}}]\n"
+        "columns: {text_a: a, label: y}\nlabels: [no, yes]\n"
+    )
+    (tasks / "base.yaml").write_text(text)
+    assert edit[0] in text
+    (tasks / "dates.yaml").write_text(text.replace("task: base", "task: dates").replace(*edit))
+    study = BASE.replace("hub: babel", "tasks: mine").replace("[xnli, pawsx]", "[xnli, dates]")
+    assert problems(tmp_path, study) == [f"12: targets[1]: {line}"]
+
+
+def test_a_checkpoint_may_be_selected_by_the_targets_development_examples(tmp_path: Path) -> None:
+    tasks = tmp_path / "mine"
+    tasks.mkdir()
+    text = (
+        "task: {name}\nfamily: classify\ntitle: Dates\nmetric: accuracy\nlanguages: [en, de]\n"
+        "sources: [{hub: me/dates, splits: {SPLITS}}]\ncolumns: {text_a: a, label: y}\nlabels: [no, yes]\n"
+    )
+    base = text.replace("{name}", "base").replace("SPLITS", "train: train")
+    dates = text.replace("{name}", "dates").replace("SPLITS", "dev: dev, test: test") + "trains_on: base\n"
+    (tasks / "base.yaml").write_text(base)
+    (tasks / "dates.yaml").write_text(dates)
+    path = tmp_path / "study.yaml"
+    path.write_text(BASE.replace("hub: babel", "tasks: mine").replace("[xnli, pawsx]", "[xnli, dates]"))
+    assert load_study(path).tasks["dates"].training_set == "base"
+    (tasks / "dates.yaml").write_text(dates.replace("dev: dev, ", ""))
+    assert problems(tmp_path, path.read_text()) == [
+        "15: recipe: base has no development examples to select a checkpoint by: write select: last."
+    ]

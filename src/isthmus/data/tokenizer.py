@@ -94,13 +94,14 @@ def learn(sentences: Sequence[str], vocab_size: int, character_coverage: float, 
     `vocab_size` counts the rows of the embedding, special tokens included; text too small for it gives fewer.
 
     The trainer takes its first pieces from repeats that go on in more than one way. A word that is always followed
-    by a blank, as articles are, would not be among them, so each word is given as a line of its own. No piece
-    holds a blank within, so nothing else changes.
+    by a blank, as articles are, would not be among them, so the text is given as lines of two words: a word then
+    goes on with a blank here and ends a line there. No piece holds a blank within, so nothing else changes.
     """
-    words = (word for sentence in sentences for word in sentence.split())
+    words = [word for sentence in sentences for word in sentence.split()]
+    lines = (" ".join(words[start : start + 2]) for start in range(0, len(words), 2))
     out = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=words,
+        sentence_iterator=lines,
         model_writer=out,
         model_type="unigram",
         vocab_size=vocab_size - ROWS_BESIDE_PIECES,

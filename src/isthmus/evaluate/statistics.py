@@ -131,13 +131,13 @@ def joint_means(
 def _weights(ids: Sequence[str], names: Sequence[str], resamples: int) -> Iterator[Floats]:
     """How often each example stands in each resample, in blocks of rows: (r, n), each row sums to n."""
     n = len(ids)
-    draws = generator("examples", *names)
+    draws = generator("examples", *names, *ids)
     rows = max(1, _BLOCK // n)
     for start in range(0, resamples, rows):
-        r = min(rows, resamples - start)
-        picks = draws.integers(0, n, (r, n), dtype=np.int32).astype(np.int64)
-        picks += np.arange(r, dtype=np.int64)[:, None] * n
-        yield np.bincount(picks.ravel(), minlength=r * n).reshape(r, n).astype(np.float64)
+        block = np.empty((min(rows, resamples - start), n))
+        for row, picks in zip(block, draws.integers(0, n, block.shape, dtype=np.int32), strict=True):
+            row[:] = np.bincount(picks, minlength=n)
+        yield block
 
 
 def seed_weights(seeds: Sequence[int], *names: str, resamples: int = RESAMPLES) -> Floats:

@@ -176,11 +176,12 @@ def collate(examples: Examples, rows: Array, recipe: Recipe, *names: int | str) 
     parts = [_layout(examples, row, recipe.max_length) for row in rows]
     ids, attention_mask = pad(parts, examples.specials.pad)
     special = np.isin(ids, [examples.specials.bos, examples.specials.eos, examples.specials.pad])
+    context = ids
     if examples.lexicon is not None:
         languages = examples.language[examples.document[rows["window"]]]
         sides = _foreign_side(ids, rows, examples.specials.eos)
-        ids = examples.lexicon.switch(ids, languages, sides, recipe.code_switch, random)
-    shown, masked = mask(ids, special, recipe.mask_rate, examples.specials.mask, examples.ordinary, random)
+        context = examples.lexicon.switch(ids, languages, sides, recipe.code_switch, random)
+    shown, masked = mask(context, special, recipe.mask_rate, examples.specials.mask, examples.ordinary, random)
     return {
         "input_ids": shown,
         "attention_mask": attention_mask,

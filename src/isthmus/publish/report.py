@@ -220,7 +220,7 @@ def _score(row: Mapping[str, Any] | None, colours: figures.Scale) -> dict[str, A
 def _unsound(results: Results, group: Mapping[str, Any]) -> dict[str, Any]:
     """A line of the list of blank and flawed cells; 'all' where nothing of the target is sound."""
     everything = results.languages(group["encoder"], group["target"])
-    some = len(group["languages"]) < len(everything)
+    some = len(group["languages"]) < max(4, len(everything))
     return {
         **group,
         "languages": ", ".join(group["languages"]) if some else f"all {len(everything)}",

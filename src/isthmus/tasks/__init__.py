@@ -1,0 +1,1 @@
+"""Tasks: the data-only catalogue and what is read from it."""

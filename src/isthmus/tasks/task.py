@@ -1,7 +1,8 @@
 """A task as a data-only YAML file describes it: where its rows come from, what they mean, how it is scored.
 
-The packaged catalogue holds the tasks of the public hub; a study may bring more in a folder of its own. What a
-task can be used for follows from what its file gives: `train` and `test` splits, a metric, labels, bare text.
+The packaged catalogue holds the tasks of the public hub; a study may bring more in a folder of its own. What
+a task can be used for follows from what its file gives: `train` and `test` splits, a metric, labels, bare
+text.
 """
 
 import re
@@ -102,7 +103,7 @@ _Languages = Annotated[
     Discriminator(
         _shape,
         custom_error_type="languages",
-        custom_error_message="needs a list such as [en, de], or the hub's names by code such as {en: eng_Latn}",
+        custom_error_message="needs a list such as [en, de], or the hub's names such as {en: eng_Latn}",
     ),
 ]
 
@@ -186,8 +187,7 @@ class Task(Strict):
             if other == where:
                 columns = {name: column for name, column in columns.items() if column != source.join.as_}
             else:
-                text = columns["text"]
-                found["join"] = {"on": source.join.on, "where": other, "column": text, "as": source.join.as_}
+                found["join"] = {"on": source.join.on, "where": other, "as": source.join.as_}
         return {"source": found, "splits": source.splits_in(language), "columns": columns}
 
 
@@ -305,7 +305,8 @@ def _column_faults(task: Task) -> Iterator[tuple[Where, str]]:
     if "text_b" in has and "text_a" not in has:
         yield ("columns", "text_b"), "is the second text of an example: give text_a, too."
     if ("label" in has) != (task.labels is not None):
-        yield ("labels",), "labels and columns.label go together: give both or none."
+        where: Where = ("columns", "label") if "label" in has else ("labels",)
+        yield where, "labels and columns.label go together: give both or none."
     if "text" in has and "label" in has:
         yield ("columns", "label"), "text without labels has no label column."
 

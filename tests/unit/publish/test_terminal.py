@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from isthmus.errors import DataError
+from isthmus.publish.results import signed
 from isthmus.publish.terminal import table
 
 LANGUAGES = [f"l{i:02d}" for i in range(40)]
@@ -43,7 +44,19 @@ def test_flawed_scores_carry_a_star(invented: Any) -> None:
     invented.add("mnli", "en", right(33), status="collapsed")
     text = table(invented.tabulate(), width=100)
     assert "33.0*" in text
-    assert "tiny mnli xnli (all 1 languages): collapsed" in text
+    assert "tiny mnli xnli (en): collapsed" in text
+
+
+def test_a_run_that_failed_everywhere_is_one_line(invented: Any) -> None:
+    for language in LANGUAGES:
+        invented.add("none", language, right(50))
+        invented.add("mnli", language, None, status="diverged")
+    assert "tiny mnli xnli (all 40 languages): diverged" in table(invented.tabulate(), width=100)
+
+
+@pytest.mark.parametrize(("gain", "text"), [(1.25, "+1.2"), (-0.31, "−0.3"), (-0.04, "0.0"), (0.0, "0.0")])
+def test_gains_are_written_with_their_sign(gain: float, text: str) -> None:
+    assert signed(gain) == text
 
 
 @pytest.mark.parametrize(("synthetic", "times"), [(True, 1), (False, 0)])

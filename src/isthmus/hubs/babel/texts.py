@@ -10,6 +10,9 @@ from isthmus.hubs.babel.grammar import grammar
 from isthmus.hubs.babel.languages import LANGUAGES
 from isthmus.hubs.babel.tables import Columns, Dataset
 from isthmus.hubs.babel.world import (
+    ADJUNCT_WORDS,
+    ADJUNCTS,
+    ALL_ADJECTIVES,
     ANIMATE,
     HYPERNYMS,
     KIND,
@@ -19,13 +22,13 @@ from isthmus.hubs.babel.world import (
     Phrase,
     Style,
     changed,
-    draw_adjunct,
     draw_noun,
-    draw_phrase,
     draw_style,
+    habits,
 )
 
 ARTICLES, PAIRS = 4000, 3000  # documents of each language, and of each pair of languages
+USUAL = 0.8  # share of words drawn from the facts about the participant, else from all words
 MODIFIED, NEGATED, HYPERNYM = 0.4, 0.2, 0.08
 PASSIVE, FRONT, SYNONYM = 0.2, 0.25, 0.25
 Document = list[tuple[Event, Style]]
@@ -33,17 +36,29 @@ Document = list[tuple[Event, Style]]
 
 def draw_event(dice: Dice, topic: Phrase | None) -> Event:
     """A clause, about the topic if there is one: as its agent where it can be, or as its patient."""
-    other = topic.noun if topic else ""
-    agent = draw_phrase(dice, draw_noun(dice, ANIMATE, other), MODIFIED)
-    patient = draw_phrase(dice, draw_noun(dice, PATIENTS, other or agent.noun), MODIFIED)
-    if topic and KIND[topic.noun] != "thing" and dice.chance(0.5):
+    if topic is None or KIND[topic.noun] == "thing" or dice.chance(0.3):
+        agent = _described(dice, draw_noun(dice, ANIMATE, topic.noun if topic else ""))
+        patient = topic or _described(dice, _usual(dice, habits(agent.noun).companions, PATIENTS, agent.noun))
+    else:
         agent = topic
-    elif topic:
-        patient = topic
-    event = Event(agent, dice.choice(VERBS), patient, negated=dice.chance(NEGATED))
+        patient = _described(dice, _usual(dice, habits(agent.noun).companions, PATIENTS, agent.noun))
+    usual = habits(agent.noun)
+    event = Event(agent, _usual(dice, usual.verbs, VERBS), patient, negated=dice.chance(NEGATED))
     if dice.chance(0.5):
-        event = draw_adjunct(dice, event)
+        kind = dice.choice(ADJUNCTS)
+        event = changed(event, kind, _usual(dice, (getattr(usual, kind),), ADJUNCT_WORDS[kind]))
     return event
+
+
+def _usual(dice: Dice, usual: tuple[str, ...], all_: tuple[str, ...], other: str = "") -> str:
+    """Mostly what is usual, else anything but the other participant."""
+    return dice.choice(usual) if dice.chance(USUAL) else draw_noun(dice, all_, other)
+
+
+def _described(dice: Dice, noun: str) -> Phrase:
+    """The noun with one of its usual adjectives, another, or none."""
+    described = dice.chance(MODIFIED)
+    return Phrase(noun, _usual(dice, habits(noun).adjectives, ALL_ADJECTIVES) if described else "")
 
 
 def widened(dice: Dice, event: Event) -> Event:

@@ -7,6 +7,7 @@ SNLI and MNLI were told to assume. A style is how an event is said, and never ch
 """
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, NamedTuple
 
 from isthmus.hubs.babel.dice import Dice
@@ -91,6 +92,31 @@ class Style(NamedTuple):
 
 
 PLAIN = Style()
+
+
+class Habits(NamedTuple):
+    """The facts about a participant: what documents mostly say of it. `companions` are whom it acts on."""
+
+    verbs: tuple[str, ...]
+    adjectives: tuple[str, ...]
+    companions: tuple[str, ...]
+    place: str
+    time: str
+    manner: str
+
+
+@cache
+def habits(noun: str) -> Habits:
+    """The facts of the world about a noun, the same in every language."""
+    dice = Dice(f"habits/{noun}", block=256)
+    return Habits(
+        verbs=tuple(dice.shuffled(VERBS)[:2]),
+        adjectives=tuple(dice.choice(pair) for pair in dice.shuffled(ADJECTIVES)[:2]),
+        companions=tuple(other for other in dice.shuffled(PATIENTS) if other != noun)[:3],
+        place=dice.choice(NOUNS["place"]),
+        time=dice.choice(TIMES),
+        manner=dice.choice(MANNERS),
+    )
 
 
 def subsumes(general: str, special: str) -> bool:
