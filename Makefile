@@ -44,7 +44,7 @@ test-long: $(STAMP)
 	$(BIN)/pytest -q -m long tests
 
 docs: $(STAMP)
-	$(BIN)/python -m isthmus.study_docs
+	$(BIN)/python -m isthmus.study.docs
 
 clean:
 	rm -rf .venv build results/* .snakemake

@@ -10,7 +10,7 @@ from isthmus.errors import UsageError
 from isthmus.hubs import HUB_MODULES, Hub
 from isthmus.jobs import Job, JobTable, Unit
 from isthmus.recipe import elide
-from isthmus.study import Arm, HubEncoder, Link, PretrainedEncoder, Study
+from isthmus.study.load import Arm, HubEncoder, Link, PretrainedEncoder, Study
 from isthmus.tasks.task import Source, Task
 
 ENGLISH = "en"

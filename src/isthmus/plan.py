@@ -19,7 +19,7 @@ from isthmus.jobs import Job, Unit
 from isthmus.receipt import Outcome
 from isthmus.runner import publish
 from isthmus.store import Artifact, Store, write_json
-from isthmus.study import Study, load_study
+from isthmus.study.load import Study, load_study
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
 """The training recipe as a stage sees it, and the frozen table that keeps specs stable.
 
 A spec carries only the options that differ from `FROZEN`: the value each option had when it was introduced.
-So a new option changes no spec that existed before it, while a changed default (`isthmus.study_recipe` holds
+So a new option changes no spec that existed before it, while a changed default (`isthmus.study.recipes` holds
 today's defaults) changes the specs that it must. Therefore the defaults written in `Recipe` are never edited:
-to change what a study gets when it says nothing, change `study_recipe`.
+to change what a study gets when it says nothing, change `study.recipes`.
 """
 
 from collections.abc import Mapping

@@ -3,10 +3,10 @@ from typing import Any
 
 import pytest
 
-from isthmus import study_recipe
+from isthmus.study import recipes as study_recipe
 from isthmus.errors import EnvironmentMismatch
 from isthmus.recipe import FROZEN, Recipe, elide, full
-from isthmus.study_recipe import TEXT_ONLY, RecipeOptions, combine
+from isthmus.study.recipes import TEXT_ONLY, RecipeOptions, combine
 
 INTRODUCED = {
     "learning_rate": 1e-5,

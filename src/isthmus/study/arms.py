@@ -8,10 +8,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from isthmus.problems import Problems, did_you_mean, name_problem, shown
-from isthmus.study_format import StepEntry, StudyFile, grid_of, names_of, steps_of
-from isthmus.study_recipe import RecipeOptions
-from isthmus.yamlfile import Where
+from isthmus.study.problems import Problems, did_you_mean, name_problem, shown
+from isthmus.study.format import StepEntry, StudyFile, grid_of, names_of, steps_of
+from isthmus.study.recipes import RecipeOptions
+from isthmus.study.yamlfile import Where
 
 BASELINE = "none"
 MAX_COMBINATIONS = 1000

@@ -1,6 +1,6 @@
 """The JSON schema and the reference page of the study file, generated from its models.
 
-`python -m isthmus.study_docs` in the repository writes both; a test fails with the difference when they are
+`python -m isthmus.study.docs` in the repository writes both; a test fails with the difference when they are
 stale.
 """
 
@@ -11,7 +11,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from isthmus import study_format, study_recipe
+from isthmus.study import format as study_format
+from isthmus.study import recipes
 from isthmus.tasks import task
 
 SCHEMA = Path("workflow/schemas/study.schema.json")
@@ -19,7 +20,7 @@ REFERENCE = Path("docs/config.md")
 
 _HEAD = """# The study file
 
-<!-- Written by `python -m isthmus.study_docs` from src/isthmus/study_format.py: edit the models there. -->
+<!-- Written by `python -m isthmus.study.docs` from src/isthmus/study/format.py: edit the models there. -->
 
 A study is one YAML file. `config.yaml` is the default one; `studies/` holds more. It is checked as a whole
 before anything runs, and every problem is listed at once, with its line.
@@ -45,7 +46,7 @@ _PARTS: tuple[tuple[str, type[BaseModel], str], ...] = (
     ("`recipe`", study_format.RecipeSection, ""),
     (
         "Training options",
-        study_recipe.RecipeOptions,
+        recipes.RecipeOptions,
         "These stand in each part of `recipe`, in an arm's `recipe`, and as factors of a `grid`. "
         "`recipe.intermediate` and `recipe.target` take `tasks`, too: options for training on one task, by "
         "its name.",

@@ -9,9 +9,9 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from isthmus.arms import BASELINE, Arm
-from isthmus.problems import Problems, did_you_mean, name_problem, shown
-from isthmus.study_format import (
+from isthmus.study.arms import BASELINE, Arm
+from isthmus.study.problems import Problems, did_you_mean, name_problem, shown
+from isthmus.study.format import (
     ArmEntry,
     EncoderEntry,
     PretrainOptions,
@@ -21,7 +21,7 @@ from isthmus.study_format import (
     steps_of,
 )
 from isthmus.tasks.task import Task
-from isthmus.yamlfile import Where
+from isthmus.study.yamlfile import Where
 
 HUBS = ("babel", "mirror")
 _HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,95}(/[A-Za-z0-9][A-Za-z0-9_.-]{0,95})?\Z")

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from isthmus import study_docs
-from isthmus.study_format import StudyFile
-from isthmus.yamlfile import load
+from isthmus.study import docs as study_docs
+from isthmus.study.format import StudyFile
+from isthmus.study.yamlfile import load
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ def test_generated_files_are_fresh(path: Path, text: str) -> None:
     difference = "\n".join(
         difflib.unified_diff(stands, text.splitlines(), str(path), "generated", lineterm="")
     )
-    assert not difference, f"{path} is stale, run `python -m isthmus.study_docs`:\n{difference}"
+    assert not difference, f"{path} is stale, run `python -m isthmus.study.docs`:\n{difference}"
 
 
 def test_write_makes_both_files(tmp_path: Path) -> None:

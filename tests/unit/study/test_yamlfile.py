@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isthmus.errors import UsageError
-from isthmus.yamlfile import MAX_ALIASED_NODES, MAX_BYTES, Document, Flaw, YamlError, load, number
+from isthmus.study.yamlfile import MAX_ALIASED_NODES, MAX_BYTES, Document, Flaw, YamlError, load, number
 
 
 def read(folder: Path, text: str | bytes) -> Document:

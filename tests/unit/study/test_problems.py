@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from isthmus.problems import Problems, did_you_mean, name_problem, place, prune, relative, shown
-from isthmus.yamlfile import load
+from isthmus.study.problems import Problems, did_you_mean, name_problem, place, prune, relative, shown
+from isthmus.study.yamlfile import load
 
 
 @pytest.mark.parametrize("name", ["a", "0", "mnli-n1000", "a_b.c-d", "a" * 64])

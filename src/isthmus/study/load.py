@@ -10,15 +10,15 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
-from isthmus.arms import Arm, Link, expand_arms
+from isthmus.study.arms import Arm, Link, expand_arms
 from isthmus.errors import UsageError
-from isthmus.problems import Problems, prune
-from isthmus.study_checks import Checks
-from isthmus.study_format import EncoderEntry, RecipeSection, StudyFile, levels
-from isthmus.study_options import OptionChecks
-from isthmus.study_recipe import Stage, combine
+from isthmus.study.problems import Problems, prune
+from isthmus.study.checks import Checks
+from isthmus.study.format import EncoderEntry, RecipeSection, StudyFile, levels
+from isthmus.study.options import OptionChecks
+from isthmus.study.recipes import Stage, combine
 from isthmus.tasks.task import PACKAGED, Collection, Task, collect
-from isthmus.yamlfile import Document, Flaw, Where, YamlError, load
+from isthmus.study.yamlfile import Document, Flaw, Where, YamlError, load
 
 __all__ = ["Arm", "HubEncoder", "Link", "PretrainedEncoder", "Study", "StudyError", "load_study"]
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from isthmus.yamlfile import Document, Flaw, Where
+from isthmus.study.yamlfile import Document, Flaw, Where
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}\Z")
 """What a study, encoder, arm or task may be called: names become paths and job names."""

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from isthmus.recipe import FROZEN
-from isthmus.study_fields import Strict, Written
+from isthmus.study.fields import Strict, Written
 
 Stage = Literal["pretrain", "intermediate", "target"]
 STAGES: tuple[Stage, ...] = ("pretrain", "intermediate", "target")

@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 from pydantic_core import PydanticCustomError
 
-from isthmus import yamlfile
+from isthmus.study import yamlfile
 
 
 class Strict(BaseModel):

@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from isthmus.study_fields import Strict, Written
-from isthmus.study_recipe import RecipeOptions, Stage
+from isthmus.study.fields import Strict, Written
+from isthmus.study.recipes import RecipeOptions, Stage
 
 Seed = Annotated[int, Field(ge=0, lt=2**31), Written]
 

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import yaml
 
-from isthmus.study import StudyError, load_study
+from isthmus.study.load import StudyError, load_study
 
-BAD = Path(__file__).parents[1] / "studies" / "bad"
+BAD = Path(__file__).parents[2] / "studies" / "bad"
 BASE = (BAD / "base.yaml").read_text(encoding="utf-8")
 CASES: list[dict[str, Any]] = yaml.safe_load((BAD / "cases.yaml").read_text(encoding="utf-8"))
 

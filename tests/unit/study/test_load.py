@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from isthmus.recipe import elide
-from isthmus.study import Arm, HubEncoder, Link, PretrainedEncoder, Study, load_study
+from isthmus.study.load import Arm, HubEncoder, Link, PretrainedEncoder, Study, load_study
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[3]
 BASE = (REPOSITORY / "tests" / "studies" / "bad" / "base.yaml").read_text(encoding="utf-8")
 
 
@@ -59,7 +59,7 @@ def test_every_study_file_is_a_study(path: Path) -> None:
 
 def test_nothing_heavy_is_imported() -> None:
     code = (
-        "import sys; from isthmus.study import load_study; load_study(sys.argv[1]);"
+        "import sys; from isthmus.study.load import load_study; load_study(sys.argv[1]);"
         "print({name.split('.')[0] for name in sys.modules} & set(sys.argv[2:]))"
     )
     heavy = ["torch", "transformers", "pandas", "pyarrow", "datasets", "numpy", "snakemake", "tokenizers"]
