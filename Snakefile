@@ -6,7 +6,7 @@
 # The study is expanded and held against the store here, before the DAG is built: a job whose receipt is missing has
 # to run, any other has not. Keys stand in the receipts' paths, so no time, parameter or metadata decides anything.
 
-import os
+import re
 import sys
 from pathlib import Path
 
@@ -15,12 +15,8 @@ from snakemake.utils import min_version
 
 min_version("9.20")
 
-SOURCE = Path(workflow.basedir) / "src"
-sys.path.insert(0, str(SOURCE))
-# The stages run as `python -m isthmus`, also where isthmus is not installed.
-os.environ["PYTHONPATH"] = os.pathsep.join(
-    filter(None, [str(SOURCE), os.environ.get("PYTHONPATH")])
-)
+# isthmus need not be installed.
+sys.path.insert(0, str(Path(workflow.basedir) / "src"))
 
 
 include: "workflow/rules/common.smk"

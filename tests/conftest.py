@@ -76,9 +76,19 @@ class Folder:
 
     def snakemake(self, *arguments: str, check: bool = True, **changes: str) -> subprocess.CompletedProcess:
         command = [sys.executable, "-m", "snakemake", "--snakefile", str(REPOSITORY / "Snakefile")]
-        command += ["--workflow-profile", str(REPOSITORY / "profiles" / "ci"), "--configfile", str(self.study)]
+        command += [
+            "--workflow-profile",
+            str(REPOSITORY / "profiles" / "ci"),
+            "--configfile",
+            str(self.study),
+        ]
         run = subprocess.run(
-            [*command, *arguments], cwd=self.path, env={**os.environ, **changes}, capture_output=True, text=True, check=False
+            [*command, *arguments],
+            cwd=self.path,
+            env={**os.environ, **changes},
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if check and run.returncode != 0:
             raise AssertionError(f"snakemake ended with {run.returncode}:\n{run.stdout}\n{run.stderr}")
@@ -86,7 +96,9 @@ class Folder:
 
     def isthmus(self, *arguments: str) -> subprocess.CompletedProcess:
         command = [sys.executable, "-m", "isthmus", *arguments]
-        return subprocess.run(command, cwd=self.path, env=environment(), capture_output=True, text=True, check=False)
+        return subprocess.run(
+            command, cwd=self.path, env=environment(), capture_output=True, text=True, check=False
+        )
 
     def planned(self) -> dict[str, int]:
         """How often each rule would run, by Snakemake's own dry run."""

@@ -37,7 +37,9 @@ def _parser() -> argparse.ArgumentParser:
 
     run = commands.add_parser("run", help="run a study through Snakemake", allow_abbrev=False)
     run.add_argument("study", type=Path, metavar="STUDY")
-    run.add_argument("snakemake", nargs=argparse.REMAINDER, help="arguments for Snakemake, such as --cores 8 or -n")
+    run.add_argument(
+        "snakemake", nargs=argparse.REMAINDER, help="arguments for Snakemake, such as --cores 8 or -n"
+    )
     run.set_defaults(command=_run)
 
     plan = commands.add_parser("plan", help="list what would run")
@@ -50,7 +52,9 @@ def _parser() -> argparse.ArgumentParser:
 
     stage = commands.add_parser("stage", help="run one job (called by the rules)")
     stage.add_argument("name")
-    stage.add_argument("--job", type=Path, required=True, help="the job's document below results/<study>/jobs")
+    stage.add_argument(
+        "--job", type=Path, required=True, help="the job's document below results/<study>/jobs"
+    )
     stage.add_argument("--receipt", type=Path, required=True, help="where to write the receipt")
     stage.set_defaults(command=_stage)
     return parser
@@ -59,14 +63,26 @@ def _parser() -> argparse.ArgumentParser:
 def _run(options: argparse.Namespace) -> int:
     from isthmus.plan import Plan
 
-    plan = Plan.of(options.study)  # says what is wrong before Snakemake reads the file in its own, unbounded way
+    plan = Plan.of(
+        options.study
+    )  # says what is wrong before Snakemake reads the file in its own, unbounded way
     snakefile = REPOSITORY / "Snakefile"
     if not snakefile.is_file():
         raise UsageError(
             f"There is no Snakefile in {REPOSITORY}. `isthmus run` needs the repository: clone it and run `make` there."
         )
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(snakefile), "--configfile", str(options.study)]
-    code = subprocess.run([*command, *options.snakemake], env={**os.environ, "ISTHMUS_RUN": "1"}, check=False).returncode
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--snakefile",
+        str(snakefile),
+        "--configfile",
+        str(options.study),
+    ]
+    code = subprocess.run(
+        [*command, *options.snakemake], env={**os.environ, "ISTHMUS_RUN": "1"}, check=False
+    ).returncode
     if code == 0 and (plan.results / "scores.parquet").is_file():
         _show(plan.results)
     return code
@@ -84,12 +100,13 @@ def _plan(options: argparse.Namespace) -> int:
 
 
 def _answer(options: argparse.Namespace) -> int:
-    from isthmus.plan import Plan
+    from isthmus.plan import results_of
+    from isthmus.study.load import load_study
 
-    plan = Plan.of(options.study)
-    if not (plan.results / "scores.parquet").is_file():
-        raise UsageError(f"{plan.results} has no scores yet: run the study first (isthmus run {options.study}).")
-    _show(plan.results)
+    results = results_of(load_study(options.study))  # needs no hub: what was computed stays readable
+    if not (results / "scores.parquet").is_file():
+        raise UsageError(f"{results} has no scores yet: run the study first (isthmus run {options.study}).")
+    _show(results)
     return 0
 
 

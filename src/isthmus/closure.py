@@ -24,7 +24,23 @@ EQUIVALENTS = ROOT / "equivalents.csv"
 INFRASTRUCTURE = frozenset(
     f"{PACKAGE}.{name}"
     for name in (
-        "__main__ cli closure errors expand jobs log plan receipt recipe runner settings spec store work".split()
+        [
+            "__main__",
+            "cli",
+            "closure",
+            "errors",
+            "expand",
+            "jobs",
+            "log",
+            "plan",
+            "receipt",
+            "recipe",
+            "runner",
+            "settings",
+            "spec",
+            "store",
+            "work",
+        ]
     )
 )
 
@@ -90,7 +106,7 @@ def _source(module: str, root: Path) -> Path | None:
     return None
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _examine(name: str, is_package: bool, source: bytes) -> tuple[str, tuple[str, ...]]:
     """A module's hash and the modules of the package it imports. Cached by content, never by time."""
     tree = ast.parse(source)
@@ -153,7 +169,7 @@ def _words(node: ast.AST) -> Iterator[str]:
     yield ")"
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _equivalents(root: Path) -> dict[tuple[str, str], str]:
     """Refactors proven to change no result: (module, new hash) -> the hash it stands for.
 

@@ -3,7 +3,7 @@
 Read `Expansion.run` from top to bottom: it is the DAG.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from isthmus.errors import UsageError
@@ -14,7 +14,12 @@ from isthmus.study.load import Arm, HubEncoder, Link, PretrainedEncoder, Study
 from isthmus.tasks.task import Source, Task
 
 ENGLISH = "en"
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "sentencepiece.bpe.model")
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "sentencepiece.bpe.model",
+)
 ENCODER_FILES = (*TOKENIZER_FILES, "config.json", "*.safetensors", "*.safetensors.index.json")
 
 
@@ -41,6 +46,7 @@ class Expansion:
 
     def run(self) -> list[Job]:
         """Expand."""
+        self.refuse_foreign_languages()
         self.fetch(self.needed())
         for encoder in self.study.encoders:
             start = self.encoder(encoder)
@@ -54,6 +60,22 @@ class Expansion:
         return self.table.jobs
 
     # What is needed ------------------------------------------------------------------------------------------
+
+    def refuse_foreign_languages(self) -> None:
+        """A language that the study names and the hub has nothing in is a mistake, not a smaller study."""
+        offered = self.hub.languages()
+        named = {"languages": self.study.languages}
+        for encoder in self.study.encoders.values():
+            if isinstance(encoder, PretrainedEncoder):
+                named[f"encoders.{encoder.name}.pretrain.languages"] = encoder.languages
+        problems = [
+            f"{self.study.path}: {place}: the hub has nothing in {', '.join(missing)}. It has {', '.join(offered)}."
+            for place, languages in named.items()
+            if offered is not None and languages != "all"
+            if (missing := [language for language in languages if language not in offered])
+        ]
+        if problems:
+            raise UsageError("\n".join(problems))
 
     def languages(self, task: Task) -> list[str]:
         """The languages of a task that the study asks for and the hub has, in the catalogue's order."""
@@ -81,7 +103,9 @@ class Expansion:
         for encoder in self.study.encoders.values():
             if isinstance(encoder, PretrainedEncoder):
                 for name in encoder.data:
-                    needed.setdefault(name, set()).update(self.text_languages(encoder, self.study.tasks[name]))
+                    needed.setdefault(name, set()).update(
+                        self.text_languages(encoder, self.study.tasks[name])
+                    )
         for arm in self.study.arms.values():
             for link in arm.links:
                 for name in link.tasks:
@@ -91,7 +115,8 @@ class Expansion:
             for task in targets:
                 needed.setdefault(task.name, set()).update(self.languages(task))
         return {
-            name: [code for code in self.study.tasks[name].codes if code in codes] for name, codes in needed.items()
+            name: [code for code in self.study.tasks[name].codes if code in codes]
+            for name, codes in needed.items()
         }
 
     # Data ----------------------------------------------------------------------------------------------------
@@ -109,7 +134,9 @@ class Expansion:
             if units:
                 self.table.add("fetch_dataset", f"data/{name}", units)
         if problems:
-            raise UsageError("\n".join([f"{self.study.path}: the hub lacks data that the study needs:", *problems]))
+            raise UsageError(
+                "\n".join([f"{self.study.path}: the hub lacks data that the study needs:", *problems])
+            )
 
     def data_unit(self, task: Task, language: str, problems: list[str]) -> Unit | None:
         """The unit that fetches a task in one language from the first source that the hub has."""
@@ -132,7 +159,9 @@ class Expansion:
         """The encoder's unit; tokenizes for it all that the study needs."""
         encoder = self.study.encoders[name]
         if isinstance(encoder, HubEncoder):
-            tokenizer, unit = (hub_encoder_unit(name, encoder, self.hub, files) for files in (TOKENIZER_FILES, ENCODER_FILES))
+            tokenizer, unit = (
+                hub_encoder_unit(name, encoder, self.hub, files) for files in (TOKENIZER_FILES, ENCODER_FILES)
+            )
             self.table.add("fetch_encoder", f"encoder/{name}/hub", [tokenizer, unit])
             self.tokenize(name, tokenizer, texts=())
             return unit
@@ -143,7 +172,8 @@ class Expansion:
     def tokenizer(self, name: str, encoder: PretrainedEncoder) -> Unit:
         """The tokenizer trained on the encoder's pre-training text."""
         parents = {
-            f"data/{task}/{language}": unit for (task, language), unit in self.texts(encoder, self.data_of).items()
+            f"data/{task}/{language}": unit
+            for (task, language), unit in self.texts(encoder, self.data_of).items()
         }
         spec = {
             "vocab_size": encoder.vocab_size,
@@ -213,13 +243,17 @@ class Expansion:
             recipe = self.study.recipe_for("intermediate", link.tasks, link.recipe)
             parent = self.train(encoder, parent, link, recipe, seed, f"{arm.name} link {number}")
             place = arm.name if last else f"{arm.name}.link{number}"
-            self.table.add("train_intermediate", f"intermediate/{encoder}/{place}/s{seed}", [parent], recipe["threads"])
+            self.table.add(
+                "train_intermediate", f"intermediate/{encoder}/{place}/s{seed}", [parent], recipe["threads"]
+            )
         return parent
 
     def target(self, encoder: str, parent: Unit, arm: Arm, training_set: str, seed: int) -> Unit:
         """The encoder after its arm, fine-tuned on the English data of a training set."""
         recipe = self.study.recipe_for("target", (training_set,))
-        unit = self.train(encoder, parent, Link(tasks=(training_set,)), recipe, seed, f"{training_set} after {arm.name}")
+        unit = self.train(
+            encoder, parent, Link(tasks=(training_set,)), recipe, seed, f"{training_set} after {arm.name}"
+        )
         place = f"target/{encoder}/{arm.name}/{training_set}/s{seed}"
         self.table.add("train_target", place, [unit], recipe["threads"])
         return unit
@@ -240,7 +274,11 @@ class Expansion:
     def predict_and_score(self, encoder: str, model: Unit, arm: Arm, training_set: str, seed: int) -> None:
         """All targets and languages of one checkpoint in one job; a score is a job of its own."""
         recipe = elide(
-            {key: value for key, value in self.study.recipe_for("target", (training_set,)).items() if key in ("max_length", "threads")}
+            {
+                key: value
+                for key, value in self.study.recipe_for("target", (training_set,)).items()
+                if key in ("max_length", "threads")
+            }
         )
         predictions = {
             (target.name, language): self.prediction(encoder, model, training_set, target, language, recipe)
@@ -248,12 +286,20 @@ class Expansion:
             for language in self.languages(target)
         }
         place = f"{encoder}/{arm.name}/{training_set}/s{seed}"
-        self.table.add("predict_languages", f"predictions/{place}", predictions.values(), recipe.get("threads", 1))
+        self.table.add(
+            "predict_languages", f"predictions/{place}", predictions.values(), recipe.get("threads", 1)
+        )
         for (name, language), prediction in predictions.items():
             self.score(encoder, arm, self.study.tasks[name], language, seed, prediction)
 
     def prediction(
-        self, encoder: str, model: Unit, training_set: str, target: Task, language: str, recipe: Mapping[str, Any]
+        self,
+        encoder: str,
+        model: Unit,
+        training_set: str,
+        target: Task,
+        language: str,
+        recipe: Mapping[str, Any],
     ) -> Unit:
         """The predictions of one checkpoint for one target in one language."""
         spec = {
@@ -265,7 +311,9 @@ class Expansion:
             "recipe": recipe,
         }
         parents = {"model": model, "tokens": self.tokens[encoder, target.name, language]}
-        return Unit("predict", f"{target.name}/{language}", spec, parents, (f"isthmus.families.{target.family}",))
+        return Unit(
+            "predict", f"{target.name}/{language}", spec, parents, (f"isthmus.families.{target.family}",)
+        )
 
     def score(self, encoder: str, arm: Arm, target: Task, language: str, seed: int, prediction: Unit) -> None:
         """The score of one target in one language, and its cell in the tables."""
@@ -279,7 +327,9 @@ class Expansion:
         parents = {"prediction": prediction, "data": self.data[target.name, language]}
         plugins = (f"isthmus.evaluate.metrics.{target.metric}",)
         unit = Unit("score", f"{target.name}/{language}", spec, parents, plugins)
-        self.table.add("score_language", f"scores/{encoder}/{arm.name}/{target.name}/s{seed}/{language}", [unit])
+        self.table.add(
+            "score_language", f"scores/{encoder}/{arm.name}/{target.name}/s{seed}/{language}", [unit]
+        )
         role = f"score/{len(self.cells)}"
         self.scores[role] = unit
         self.cells.append(
@@ -300,8 +350,15 @@ class Expansion:
         arms = [arm_row(arm) for arm in self.study.arms.values()]
         spec = {"study": self.study.name, "cells": self.cells, "arms": arms, "synthetic": synthetic}
         tables = Unit("tabulate", "tables", spec, self.scores)
-        self.table.add("tabulate", "tabulate", [tables], publishes=("scores.parquet", "arms.parquet", "gains.csv"))
-        spec = {"study": self.study.name, "question": self.study.question, "synthetic": synthetic, "notes": []}
+        self.table.add(
+            "tabulate", "tabulate", [tables], publishes=("scores.parquet", "arms.parquet", "gains.csv")
+        )
+        spec = {
+            "study": self.study.name,
+            "question": self.study.question,
+            "synthetic": synthetic,
+            "notes": [],
+        }
         report = Unit("report", "report", spec, {"tables": tables}, ("isthmus.publish:report.html",))
         self.table.add("report", "report", [report], publishes=("report.html",))
 

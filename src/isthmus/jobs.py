@@ -126,7 +126,7 @@ class Job:
         }
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _closure(entries: tuple[str, ...]) -> str:
     return closure(entries)
 
@@ -138,10 +138,14 @@ class JobTable:
         self.jobs: list[Job] = []
         self._makers: dict[str, Job] = {}
 
-    def add(self, rule: str, place: str, units: Iterable[Unit], threads: int = 1, publishes: Iterable[str] = ()) -> Job:
+    def add(
+        self, rule: str, place: str, units: Iterable[Unit], threads: int = 1, publishes: Iterable[str] = ()
+    ) -> Job:
         """Add the job that makes these units, unless a job here makes all of them already; give that job."""
         units = tuple(units)
-        standing = {self._makers[unit.key].key: self._makers[unit.key] for unit in units if unit.key in self._makers}
+        standing = {
+            self._makers[unit.key].key: self._makers[unit.key] for unit in units if unit.key in self._makers
+        }
         if len(standing) == 1 and all(unit.key in self._makers for unit in units):
             return next(iter(standing.values()))
         parents = {parent.key for unit in units for parent in unit.parents.values()}

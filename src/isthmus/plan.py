@@ -42,7 +42,7 @@ class Plan:
         study = load_study(path)
         hub = open_hub(study.hub, path.parent)
         jobs = tuple(expand(study, hub))
-        return cls(study, hub, jobs, Path("results") / study.name, Store(settings.store_root()))
+        return cls(study, hub, jobs, results_of(study), Store(settings.store_root()))
 
     @functools.cached_property
     def by_key(self) -> Mapping[str, Job]:
@@ -106,6 +106,11 @@ class Plan:
         # The mirror is away or lost this file. What was fetched from it stays what it was.
         outcome = _read(self.receipt(job)).get(unit.key)
         return self.store.find(outcome.stage, outcome.digest) if outcome else None
+
+
+def results_of(study: Study) -> Path:
+    """Where a study's receipts and tables are, below the working folder."""
+    return Path("results") / study.name
 
 
 def _read(path: Path) -> dict[str, Outcome]:

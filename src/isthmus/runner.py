@@ -41,6 +41,7 @@ class Stop:
     asked: bool = False
 
     def __call__(self) -> bool:
+        """Whether to stop."""
         return self.asked
 
     def listen(self) -> None:
@@ -133,7 +134,9 @@ def _make(run: Run, units: list[dict[str, Any]]) -> None:
     _check_code(units, "was planned")
     with contextlib.ExitStack() as claims:
         works = []
-        for unit in sorted(units, key=lambda unit: unit["digest"]):  # one order for all, so nobody waits in a circle
+        for unit in sorted(
+            units, key=lambda unit: unit["digest"]
+        ):  # one order for all, so nobody waits in a circle
             claim = claims.enter_context(run.store.claim(run.job["stage"], unit["digest"], run.stop))
             if isinstance(claim, Artifact):
                 run.outcomes[unit["key"]] = Outcome.of(claim)

@@ -1,8 +1,8 @@
 """Settings of a machine, from the environment. None of them is part of a result's identity.
 
-    ISTHMUS_STORE    the store's folder (default: results/store below the working folder)
-    ISTHMUS_HUB      a folder in the hub's layout, for studies that say `hub: mirror`
-    ISTHMUS_VERIFY   `full` (default) reads and checks every input artifact before use, `size` only measures it
+ISTHMUS_STORE    the store's folder (default: results/store below the working folder)
+ISTHMUS_HUB      a folder in the hub's layout, for studies that say `hub: mirror`
+ISTHMUS_VERIFY   `full` (default) reads and checks every input artifact before use, `size` only measures it
 """
 
 import os
@@ -52,3 +52,14 @@ def verify_fully() -> bool:
     if value not in ("full", "size"):
         raise UsageError(f"ISTHMUS_VERIFY is {value!r}; it must be `full` or `size`.")
     return value == "full"
+
+
+def share_source() -> None:
+    """Let processes that this one starts import the same isthmus, installed or not."""
+    paths = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH")]
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
+
+
+def runs_within_isthmus() -> bool:
+    """Whether Snakemake was started by `isthmus run`, which shows the table itself."""
+    return "ISTHMUS_RUN" in os.environ

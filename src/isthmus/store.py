@@ -141,7 +141,9 @@ class Store:
     def _prepare(self, stage: str, digest: str, name: str) -> Claim:
         self._clear_dead_writers(name)
         token = f"{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(4)}"
-        claim = Claim(self, stage, digest, self.root / ".work" / f"{name}.{token}", self.root / ".state" / name)
+        claim = Claim(
+            self, stage, digest, self.root / ".work" / f"{name}.{token}", self.root / ".state" / name
+        )
         claim.folder.mkdir(parents=True)
         claim.state.mkdir(parents=True, exist_ok=True)
         return claim
@@ -157,7 +159,9 @@ class Store:
                     break
                 except BlockingIOError:
                     if interrupted():
-                        raise Interrupted(f"Stopped while waiting for another process to make {name}.") from None
+                        raise Interrupted(
+                            f"Stopped while waiting for another process to make {name}."
+                        ) from None
                     time.sleep(POLL_SECONDS)
             try:
                 file.truncate(0)

@@ -11,7 +11,9 @@ class Commit(Protocol):
 
     def __call__(
         self, status: str = "ok", reason: str = "", details: Mapping[str, Any] | None = None
-    ) -> None: ...
+    ) -> None:
+        """Publish with a status, a reason where it is not `ok`, and details that are no part of the content."""
+        ...
 
 
 @dataclass(frozen=True)

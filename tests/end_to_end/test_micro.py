@@ -8,7 +8,22 @@ import pyarrow.parquet as pq
 
 from tests.conftest import MICRO, Folder
 
-COLUMNS = "study encoder intermediate target language split seed metric value n ci_low ci_high status digest".split()
+COLUMNS = [
+    "study",
+    "encoder",
+    "intermediate",
+    "target",
+    "language",
+    "split",
+    "seed",
+    "metric",
+    "value",
+    "n",
+    "ci_low",
+    "ci_high",
+    "status",
+    "digest",
+]
 
 
 def test_every_cell_is_filled(finished):

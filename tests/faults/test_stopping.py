@@ -1,7 +1,6 @@
 """A run can die at any instant: what it leaves is whole, and the same command goes on to the same bytes."""
 
 import hashlib
-import os
 import shutil
 import signal
 import subprocess
@@ -48,7 +47,8 @@ def wait_for_step(process: subprocess.Popen, step: int) -> None:
 
 def weights(folder: Folder) -> set[str]:
     return {
-        hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.store.glob("train/*/model.safetensors")
+        hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.store.glob("train/*/model.safetensors")
     }
 
 
@@ -119,10 +119,14 @@ def test_two_processes_with_one_job_train_once(micro):
 
 def test_a_damaged_input_is_found_and_remade(micro):
     micro.edit("target: {steps: 200,", "target: {steps: 20,")
-    checkpoint = next(micro.store.glob("encoder/*/model.safetensors"), None) or sorted(
-        path for path in micro.store.glob("train/*/model.safetensors") if not (path.parent / "heads.json").is_file()
-        or "mlm" in (path.parent / "heads.json").read_text()
-    )[0]
+    checkpoint = (
+        next(micro.store.glob("encoder/*/model.safetensors"), None)
+        or sorted(
+            path
+            for path in micro.store.glob("train/*/model.safetensors")
+            if not (path.parent / "heads.json").is_file() or "mlm" in (path.parent / "heads.json").read_text()
+        )[0]
+    )
     damaged = bytearray(checkpoint.read_bytes())
     damaged[-1] ^= 1
     checkpoint.write_bytes(damaged)

@@ -121,11 +121,14 @@ def test_an_equivalent_module_stands_for_the_old_one(package):
 
 def test_the_hash_is_the_same_on_every_python():
     # Golden, over constructs whose syntax trees gained fields in 3.12 and 3.13.
-    source = b'def f[T](x): pass\n' if sys.version_info >= (3, 12) else b""
+    source = b"def f[T](x): pass\n" if sys.version_info >= (3, 12) else b""
     plain = b'"""d"""\nclass A(B, k=1):\n    x: int = 0\n    def f(self, *a, b=None, **c):\n        return f"{a!r:>{b}} {c}"\n'
     assert module._examine("isthmus.x", False, plain)[0] == "abe0116c425cea1bf8cebf6cb029fa3d"
     if source:
-        assert module._examine("isthmus.x", False, source)[0] != module._examine("isthmus.x", False, b"def f(x): pass\n")[0]
+        assert (
+            module._examine("isthmus.x", False, source)[0]
+            != module._examine("isthmus.x", False, b"def f(x): pass\n")[0]
+        )
 
 
 IMPORTED = """

@@ -3,9 +3,9 @@ from typing import Any
 
 import pytest
 
-from isthmus.study import recipes as study_recipe
 from isthmus.errors import EnvironmentMismatch
 from isthmus.recipe import FROZEN, Recipe, elide, full
+from isthmus.study import recipes as study_recipe
 from isthmus.study.recipes import TEXT_ONLY, RecipeOptions, combine
 
 INTRODUCED = {

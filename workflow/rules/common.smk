@@ -1,5 +1,6 @@
 # What the rules share: the plan, and the lookups from a job's key to what Snakemake asks about it.
 
+from isthmus import settings
 from isthmus.errors import IsthmusError
 from isthmus.plan import Plan
 
@@ -21,12 +22,14 @@ def load_plan():
     return plan
 
 
+settings.share_source()
 PLAN = load_plan()
-PYTHON = sys.executable
-RESULTS = str(PLAN.results)
+# In an environment that Snakemake deploys, that environment's Python; else the one that runs Snakemake.
+PYTHON = "python" if workflow.deployment_settings.deployment_method else sys.executable
 
 
 wildcard_constraints:
+    study=re.escape(PLAN.study.name),
     key="[0-9a-f]{16}",
     seed="[0-9]+",
     task="[a-z0-9][a-z0-9_.-]*",
@@ -39,7 +42,11 @@ wildcard_constraints:
 
 def parents_of(job):
     """The receipts a job waits for. A job whose own receipt is there is done and waits for none."""
-    return [] if PLAN.receipt(job).exists() else [str(PLAN.receipt(maker)) for maker in job.makers]
+    return (
+        []
+        if PLAN.receipt(job).exists()
+        else [str(PLAN.receipt(maker)) for maker in job.makers]
+    )
 
 
 def parent_receipts(wildcards):
@@ -68,8 +75,10 @@ def runtime_minutes(wildcards, attempt):
 
 
 def show_table():
-    """The table of scores on the terminal, unless `isthmus run` shows it."""
-    if workflow.is_main_process and "ISTHMUS_RUN" not in os.environ:
+    """The table of scores on the terminal, if the run came that far and `isthmus run` does not show it."""
+    if not workflow.is_main_process or settings.runs_within_isthmus():
+        return
+    if all(PLAN.receipt(job).exists() for job in PLAN.jobs):
         from isthmus.publish.terminal import table
 
         print(table(PLAN.results))

@@ -1,14 +1,15 @@
 # Rows and encoders from the hub.
 
+
 rule fetch_dataset:
     input:
         parent_receipts,
     output:
-        receipt=RESULTS + "/data/{task}-{key}.json",
+        receipt="results/{study}/data/{task}-{key}.json",
     log:
-        RESULTS + "/logs/data/{task}-{key}.log",
+        "results/{study}/logs/data/{task}-{key}.log",
     benchmark:
-        RESULTS + "/benchmarks/data/{task}-{key}.tsv"
+        "results/{study}/benchmarks/data/{task}-{key}.tsv"
     conda:
         "../../envs/isthmus.yaml"
     threads: job_threads
@@ -16,11 +17,12 @@ rule fetch_dataset:
         mem_mb=memory_mb,
         runtime=runtime_minutes,
     params:
+        python=PYTHON,
         job=job_document,
     message:
         "Fetching {wildcards.task}"
     shell:
-        "exec {PYTHON:q} -m isthmus stage fetch --job {params.job:q} "
+        "exec {params.python:q} -m isthmus stage fetch --job {params.job:q} "
         "--receipt {output.receipt:q} > {log:q} 2>&1"
 
 
@@ -28,11 +30,11 @@ rule fetch_encoder:
     input:
         parent_receipts,
     output:
-        receipt=RESULTS + "/encoder/{encoder}/hub-{key}.json",
+        receipt="results/{study}/encoder/{encoder}/hub-{key}.json",
     log:
-        RESULTS + "/logs/encoder/{encoder}/hub-{key}.log",
+        "results/{study}/logs/encoder/{encoder}/hub-{key}.log",
     benchmark:
-        RESULTS + "/benchmarks/encoder/{encoder}/hub-{key}.tsv"
+        "results/{study}/benchmarks/encoder/{encoder}/hub-{key}.tsv"
     conda:
         "../../envs/isthmus.yaml"
     threads: job_threads
@@ -40,9 +42,10 @@ rule fetch_encoder:
         mem_mb=memory_mb,
         runtime=runtime_minutes,
     params:
+        python=PYTHON,
         job=job_document,
     message:
         "Fetching the encoder {wildcards.encoder}"
     shell:
-        "exec {PYTHON:q} -m isthmus stage encoder --job {params.job:q} "
+        "exec {params.python:q} -m isthmus stage encoder --job {params.job:q} "
         "--receipt {output.receipt:q} > {log:q} 2>&1"

@@ -9,13 +9,13 @@ rule tabulate:
         parents_of(TABLES),
     output:
         receipt=str(PLAN.receipt(TABLES)),
-        scores=RESULTS + "/scores.parquet",
-        arms=RESULTS + "/arms.parquet",
-        gains=RESULTS + "/gains.csv",
+        scores=PLAN.results / "scores.parquet",
+        arms=PLAN.results / "arms.parquet",
+        gains=PLAN.results / "gains.csv",
     log:
-        RESULTS + "/logs/tabulate.log",
+        PLAN.results / "logs/tabulate.log",
     benchmark:
-        RESULTS + "/benchmarks/tabulate.tsv"
+        PLAN.results / "benchmarks/tabulate.tsv"
     conda:
         "../../envs/isthmus.yaml"
     threads: TABLES.threads
@@ -23,11 +23,12 @@ rule tabulate:
         mem_mb=TABLES.memory_mb,
         runtime=TABLES.runtime_minutes,
     params:
+        python=PYTHON,
         job=str(PLAN.document(TABLES)),
     message:
         "Writing the tables"
     shell:
-        "exec {PYTHON:q} -m isthmus stage tabulate --job {params.job:q} "
+        "exec {params.python:q} -m isthmus stage tabulate --job {params.job:q} "
         "--receipt {output.receipt:q} > {log:q} 2>&1"
 
 
@@ -36,11 +37,11 @@ rule report:
         parents_of(REPORT),
     output:
         receipt=str(PLAN.receipt(REPORT)),
-        page=RESULTS + "/report.html",
+        page=PLAN.results / "report.html",
     log:
-        RESULTS + "/logs/report.log",
+        PLAN.results / "logs/report.log",
     benchmark:
-        RESULTS + "/benchmarks/report.tsv"
+        PLAN.results / "benchmarks/report.tsv"
     conda:
         "../../envs/isthmus.yaml"
     threads: REPORT.threads
@@ -48,9 +49,10 @@ rule report:
         mem_mb=REPORT.memory_mb,
         runtime=REPORT.runtime_minutes,
     params:
+        python=PYTHON,
         job=str(PLAN.document(REPORT)),
     message:
         "Writing the report"
     shell:
-        "exec {PYTHON:q} -m isthmus stage report --job {params.job:q} "
+        "exec {params.python:q} -m isthmus stage report --job {params.job:q} "
         "--receipt {output.receipt:q} > {log:q} 2>&1"

@@ -1,14 +1,15 @@
 # On the CPU, without torch: a metric fix costs seconds.
 
+
 rule score_language:
     input:
         parent_receipts,
     output:
-        receipt=RESULTS + "/scores/{encoder}/{arm}/{target}/s{seed}/{language}-{key}.json",
+        receipt="results/{study}/scores/{encoder}/{arm}/{target}/s{seed}/{language}-{key}.json",
     log:
-        RESULTS + "/logs/scores/{encoder}/{arm}/{target}/s{seed}/{language}-{key}.log",
+        "results/{study}/logs/scores/{encoder}/{arm}/{target}/s{seed}/{language}-{key}.log",
     benchmark:
-        RESULTS + "/benchmarks/scores/{encoder}/{arm}/{target}/s{seed}/{language}-{key}.tsv"
+        "results/{study}/benchmarks/scores/{encoder}/{arm}/{target}/s{seed}/{language}-{key}.tsv"
     conda:
         "../../envs/isthmus.yaml"
     threads: job_threads
@@ -16,9 +17,10 @@ rule score_language:
         mem_mb=memory_mb,
         runtime=runtime_minutes,
     params:
+        python=PYTHON,
         job=job_document,
     message:
         "Scoring {wildcards.target} in {wildcards.language}: {wildcards.encoder} after {wildcards.arm} (seed {wildcards.seed})"
     shell:
-        "exec {PYTHON:q} -m isthmus stage score --job {params.job:q} "
+        "exec {params.python:q} -m isthmus stage score --job {params.job:q} "
         "--receipt {output.receipt:q} > {log:q} 2>&1"

@@ -1,14 +1,15 @@
 # The tokenizer of an encoder that is pre-trained here, and every dataset in its pieces.
 
+
 rule train_tokenizer:
     input:
         parent_receipts,
     output:
-        receipt=RESULTS + "/tokenizer/{encoder}-{key}.json",
+        receipt="results/{study}/tokenizer/{encoder}-{key}.json",
     log:
-        RESULTS + "/logs/tokenizer/{encoder}-{key}.log",
+        "results/{study}/logs/tokenizer/{encoder}-{key}.log",
     benchmark:
-        RESULTS + "/benchmarks/tokenizer/{encoder}-{key}.tsv"
+        "results/{study}/benchmarks/tokenizer/{encoder}-{key}.tsv"
     conda:
         "../../envs/isthmus.yaml"
     threads: job_threads
@@ -16,11 +17,12 @@ rule train_tokenizer:
         mem_mb=memory_mb,
         runtime=runtime_minutes,
     params:
+        python=PYTHON,
         job=job_document,
     message:
         "Training the tokenizer of {wildcards.encoder}"
     shell:
-        "exec {PYTHON:q} -m isthmus stage tokenizer --job {params.job:q} "
+        "exec {params.python:q} -m isthmus stage tokenizer --job {params.job:q} "
         "--receipt {output.receipt:q} > {log:q} 2>&1"
 
 
@@ -28,11 +30,11 @@ rule tokenize_dataset:
     input:
         parent_receipts,
     output:
-        receipt=RESULTS + "/tokens/{encoder}/{task}-{key}.json",
+        receipt="results/{study}/tokens/{encoder}/{task}-{key}.json",
     log:
-        RESULTS + "/logs/tokens/{encoder}/{task}-{key}.log",
+        "results/{study}/logs/tokens/{encoder}/{task}-{key}.log",
     benchmark:
-        RESULTS + "/benchmarks/tokens/{encoder}/{task}-{key}.tsv"
+        "results/{study}/benchmarks/tokens/{encoder}/{task}-{key}.tsv"
     conda:
         "../../envs/isthmus.yaml"
     threads: job_threads
@@ -40,9 +42,10 @@ rule tokenize_dataset:
         mem_mb=memory_mb,
         runtime=runtime_minutes,
     params:
+        python=PYTHON,
         job=job_document,
     message:
         "Tokenizing {wildcards.task} for {wildcards.encoder}"
     shell:
-        "exec {PYTHON:q} -m isthmus stage tokenize --job {params.job:q} "
+        "exec {params.python:q} -m isthmus stage tokenize --job {params.job:q} "
         "--receipt {output.receipt:q} > {log:q} 2>&1"

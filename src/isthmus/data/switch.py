@@ -96,7 +96,11 @@ def align(text: Ragged, pair: Ragged, documents: Array, rows: int) -> Array:
     key, cell = np.unique(left * rows + right, return_inverse=True)
     left_of, right_of = key // rows, key % rows
     meaning = _model_1(cell, left_of, right + group * rows, rows)
-    together, of_left, of_right = np.bincount(cell), _occurrences(left, group, rows), _occurrences(right, group, rows)
+    together, of_left, of_right = (
+        np.bincount(cell),
+        _occurrences(left, group, rows),
+        _occurrences(right, group, rows),
+    )
     expected = of_left[left_of] * of_right[right_of] / (group[-1] + 1)
     sure = (
         (meaning == _largest(meaning, left_of, rows))

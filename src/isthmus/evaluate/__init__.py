@@ -1,0 +1,1 @@
+"""Predictions, scores and the statistics that say how much to believe them."""

@@ -158,7 +158,8 @@ def _lengths(examples: Examples, drawn: Array, max_length: int) -> Array:
     document = examples.document[drawn["window"]]
     alone = (examples.stop - examples.start)[drawn["window"]] + 2
     together = examples.text.lengths[document] + examples.pair.lengths[document] + 4
-    return np.where(drawn["paired"], np.minimum(together, max_length), alone)
+    lengths: Array = np.where(drawn["paired"], np.minimum(together, max_length), alone)
+    return lengths
 
 
 def everything(examples: Examples) -> tuple[Array, Array]:
@@ -181,7 +182,9 @@ def collate(examples: Examples, rows: Array, recipe: Recipe, *names: int | str) 
         languages = examples.language[examples.document[rows["window"]]]
         sides = _foreign_side(ids, rows, examples.specials.eos)
         context = examples.lexicon.switch(ids, languages, sides, recipe.code_switch, random)
-    shown, masked = mask(context, special, recipe.mask_rate, examples.specials.mask, examples.ordinary, random)
+    shown, masked = mask(
+        context, special, recipe.mask_rate, examples.specials.mask, examples.ordinary, random
+    )
     return {
         "input_ids": shown,
         "attention_mask": attention_mask,

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-
 # What a spec's `hub` says, and the module whose `read(source, split, folder)` gives a split's rows. A mirror and the
 # Hugging Face hub are one kind: the same files in two places.
 HUB_MODULES = {"babel": "isthmus.hubs.babel.hub", "hub": "isthmus.hubs.mirror"}

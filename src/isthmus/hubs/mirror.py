@@ -84,7 +84,9 @@ def require_shards(root: Path, hub_id: str, config: str, split: str) -> list[Pat
         )
     expected = int(paths[0].stem.rsplit("-of-", 1)[1])
     if len(paths) != expected:
-        raise HubError(f"The mirror {root} has {len(paths)} of {expected} shards of {hub_id} {config} {split}.")
+        raise HubError(
+            f"The mirror {root} has {len(paths)} of {expected} shards of {hub_id} {config} {split}."
+        )
     return paths
 
 
@@ -96,7 +98,9 @@ def encoder_files(root: Path, hub_id: str, patterns: list[str]) -> list[Path]:
     """
     folder = root / hub_id
     if not (folder / "config.json").is_file():
-        raise HubError(f"The mirror {root} has no encoder {hub_id}: expected {Path(hub_id)}/config.json. Add it there.")
+        raise HubError(
+            f"The mirror {root} has no encoder {hub_id}: expected {Path(hub_id)}/config.json. Add it there."
+        )
     return sorted({path for pattern in patterns for path in folder.glob(pattern)})
 
 
@@ -108,7 +112,7 @@ def _hashes(paths: list[Path]) -> dict[str, str]:
     return found
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _sha256(path: Path, size: int, mtime_ns: int) -> str:
     """A file's hash; cached within the process, because one file may serve forty languages."""
     with path.open("rb") as file:

@@ -8,8 +8,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from isthmus.study.problems import Problems, did_you_mean, name_problem, shown
 from isthmus.study.format import StepEntry, StudyFile, grid_of, names_of, steps_of
+from isthmus.study.problems import Problems, did_you_mean, name_problem, shown
 from isthmus.study.recipes import RecipeOptions
 from isthmus.study.yamlfile import Where
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from isthmus.study.arms import BASELINE, Arm
-from isthmus.study.problems import Problems, did_you_mean, name_problem, shown
 from isthmus.study.format import (
     ArmEntry,
     EncoderEntry,
@@ -20,8 +19,9 @@ from isthmus.study.format import (
     names_of,
     steps_of,
 )
-from isthmus.tasks.task import Task
+from isthmus.study.problems import Problems, did_you_mean, name_problem, shown
 from isthmus.study.yamlfile import Where
+from isthmus.tasks.task import Task
 
 HUBS = ("babel", "mirror")
 _HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,95}(/[A-Za-z0-9][A-Za-z0-9_.-]{0,95})?\Z")

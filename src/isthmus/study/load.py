@@ -10,15 +10,15 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
-from isthmus.study.arms import Arm, Link, expand_arms
 from isthmus.errors import UsageError
-from isthmus.study.problems import Problems, prune
+from isthmus.study.arms import Arm, Link, expand_arms
 from isthmus.study.checks import Checks
 from isthmus.study.format import EncoderEntry, RecipeSection, StudyFile, levels
 from isthmus.study.options import OptionChecks
+from isthmus.study.problems import Problems, prune
 from isthmus.study.recipes import Stage, combine
-from isthmus.tasks.task import PACKAGED, Collection, Task, collect
 from isthmus.study.yamlfile import Document, Flaw, Where, YamlError, load
+from isthmus.tasks.task import PACKAGED, Collection, Task, collect
 
 __all__ = ["Arm", "HubEncoder", "Link", "PretrainedEncoder", "Study", "StudyError", "load_study"]
 

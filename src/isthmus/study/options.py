@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from isthmus.study.problems import shown
 from isthmus.study.checks import References
 from isthmus.study.format import StageOptions, levels
+from isthmus.study.problems import shown
 from isthmus.study.recipes import STAGES, TEXT_ONLY, RecipeOptions, Stage, combine
-from isthmus.tasks.task import Task
 from isthmus.study.yamlfile import Where
+from isthmus.tasks.task import Task
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag, ValidationError
 
 from isthmus.errors import UsageError
-from isthmus.study.problems import Problems, did_you_mean, name_problem, relative, shown
 from isthmus.study.fields import Strict, Written
+from isthmus.study.problems import Problems, did_you_mean, name_problem, relative, shown
 from isthmus.study.yamlfile import Flaw, Where, YamlError, load
 
 PACKAGED = Path(__file__).parent / "catalogue"

@@ -1,0 +1,177 @@
+"""Expansion: which jobs a study becomes, and which parts of it each job depends on."""
+
+from pathlib import Path
+
+import pytest
+
+from isthmus import jobs as module
+from isthmus.errors import UsageError
+from isthmus.expand import expand
+from isthmus.hubs.babel.hub import Babel
+from isthmus.study.load import load_study
+from tests.conftest import MICRO
+
+
+def table(tmp_path: Path, text: str = MICRO) -> list[module.Job]:
+    (tmp_path / "study.yaml").write_text(text)
+    return expand(load_study(tmp_path / "study.yaml"), Babel())
+
+
+def keys(jobs: list[module.Job]) -> dict[str, str]:
+    return {job.place: job.key for job in jobs}
+
+
+def places(jobs: list[module.Job], rule: str) -> list[str]:
+    return [job.place for job in jobs if job.rule == rule]
+
+
+def test_the_dag_of_the_micro_study(tmp_path):
+    jobs = table(tmp_path)
+    assert [job.place for job in jobs] == [
+        "data/wikipedia",
+        "data/ccmatrix",
+        "data/mnli",
+        "data/xnli",
+        "tokenizer/tiny",
+        "tokens/tiny/wikipedia",
+        "tokens/tiny/ccmatrix",
+        "tokens/tiny/mnli",
+        "tokens/tiny/xnli",
+        "encoder/tiny/s1",
+        "target/tiny/none/mnli/s1",
+        "predictions/tiny/none/mnli/s1",
+        "scores/tiny/none/xnli/s1/de",
+        "scores/tiny/none/xnli/s1/en",
+        "intermediate/tiny/mnli/s1",
+        "target/tiny/mnli/mnli/s1",
+        "predictions/tiny/mnli/mnli/s1",
+        "scores/tiny/mnli/xnli/s1/de",
+        "scores/tiny/mnli/xnli/s1/en",
+        "tabulate",
+        "report",
+    ]
+
+
+def test_parents_come_first_and_keys_are_unique(tmp_path):
+    seen = set()
+    for job in table(tmp_path):
+        assert {maker.key for maker in job.makers} <= seen
+        assert job.key not in seen
+        seen.add(job.key)
+
+
+def test_equal_studies_have_equal_keys_in_any_order_of_the_file(tmp_path):
+    lines = MICRO.splitlines(keepends=True)
+    shuffled = "".join([*lines[-4:-1], lines[-1]])
+    assert keys(table(tmp_path, MICRO)) == keys(table(tmp_path, MICRO.replace(shuffled, "") + shuffled))
+
+
+CHANGES = {
+    "target rate": (
+        "steps: 200, learning_rate: 2e-3",
+        "steps: 200, learning_rate: 1e-3",
+        "target predictions scores",
+    ),
+    "intermediate rate": (
+        "steps: 100, learning_rate: 2e-3",
+        "steps: 100, learning_rate: 1e-3",
+        "intermediate target/tiny/mnli",
+    ),
+    "pre-training": (
+        "steps: 12, tokens_per_batch: 600",
+        "steps: 13, tokens_per_batch: 600",
+        "encoder intermediate target",
+    ),
+    "vocabulary": ("vocab_size: 600", "vocab_size: 601", "tokenizer tokens encoder"),
+    "length": ("max_length: 48", "max_length: 47", "encoder intermediate target predictions"),
+    "default said": ("seeds: [1]", "seeds: [1]\ntasks: null", ""),
+    "name of the question": ("Does anything break?", "Why?", "report"),
+}
+
+
+@pytest.mark.parametrize(("old", "new", "expected"), CHANGES.values(), ids=CHANGES)
+def test_a_change_reaches_what_it_decides(tmp_path, old, new, expected):
+    before = keys(table(tmp_path))
+    assert old in MICRO
+    after = keys(table(tmp_path, MICRO.replace(old, new)))
+    changed = {place for place in before if before[place] != after.get(place)}
+    for prefix in expected.split():
+        assert any(place.startswith(prefix) for place in changed), prefix
+    untouched = {place for place in changed if place.startswith("data/")}
+    assert not untouched
+    if not expected:
+        assert not changed
+    if expected == "report":
+        assert changed == {"report"}
+
+
+def test_the_default_of_an_option_is_not_in_the_spec(tmp_path):
+    said = MICRO.replace("learning_rate: 1e-3}", "learning_rate: 1e-3, weight_decay: 0.01}", 1)
+    assert keys(table(tmp_path, said)) == keys(table(tmp_path))
+
+
+def test_arms_share_the_trainings_they_have_in_common(tmp_path):
+    text = MICRO.replace("  mnli: mnli\n", "  mnli: mnli\n  mnli-then-pawsx: [mnli, pawsx]\n")
+    jobs = table(tmp_path, text)
+    assert places(jobs, "train_intermediate") == [
+        "intermediate/tiny/mnli/s1",
+        "intermediate/tiny/mnli-then-pawsx/s1",
+    ]
+    chain = next(job for job in jobs if job.place == "intermediate/tiny/mnli-then-pawsx/s1")
+    assert "intermediate/tiny/mnli/s1" in {maker.place for maker in chain.makers}
+
+
+def test_a_chain_without_its_prefix_as_an_arm_has_a_job_per_link(tmp_path):
+    text = MICRO.replace("  mnli: mnli\n", "  both: [mnli, pawsx]\n")
+    assert places(table(tmp_path, text), "train_intermediate") == [
+        "intermediate/tiny/both.link1/s1",
+        "intermediate/tiny/both/s1",
+    ]
+
+
+def test_a_mixture_is_one_training_with_a_cap(tmp_path):
+    text = MICRO.replace("  mnli: mnli\n", "  mix: {mix: [mnli, pawsx], cap: 500}\n")
+    job = next(job for job in table(tmp_path, text) if job.rule == "train_intermediate")
+    assert [task["task"] for task in job.units[0].spec["tasks"]] == ["mnli", "pawsx"]
+    assert job.units[0].spec["cap"] == 500
+
+
+def test_a_new_language_changes_no_key_but_those_of_bundles_and_tables(tmp_path):
+    before = keys(table(tmp_path))
+    after = keys(table(tmp_path, MICRO.replace("\nlanguages: [en, de]", "\nlanguages: [en, de, sw]")))
+    assert {place for place in before if before[place] != after[place]} == {
+        "data/xnli",
+        "tokens/tiny/xnli",
+        "predictions/tiny/none/mnli/s1",
+        "predictions/tiny/mnli/mnli/s1",
+        "tabulate",
+        "report",
+    }
+    assert {place for place in after if place not in before} == {
+        "scores/tiny/none/xnli/s1/sw",
+        "scores/tiny/mnli/xnli/s1/sw",
+    }
+
+
+def test_languages_that_the_hub_does_not_have_are_a_mistake(tmp_path):
+    text = MICRO.replace("\nlanguages: [en, de]", "\nlanguages: [en, th]")
+    with pytest.raises(UsageError, match=r"languages: the hub has nothing in th\. It has en, de"):
+        table(tmp_path, text)
+
+
+def test_encoders_of_the_hub_are_not_babels(tmp_path):
+    block = MICRO[MICRO.index("    pretrain:\n") : MICRO.index("arms:\n")]
+    text = MICRO.replace(block, "    from: FacebookAI/xlm-roberta-base\n").replace(
+        "  pretrain: {steps: 12, tokens_per_batch: 600, learning_rate: 1e-3}\n", ""
+    )
+    with pytest.raises(UsageError, match="babel serves no encoders"):
+        table(tmp_path, text)
+
+
+def test_five_thousand_jobs_expand_without_repeating_work(tmp_path):
+    text = MICRO.replace("\nlanguages: [en, de]", "\nlanguages: all").replace(
+        "seeds: [1]", f"seeds: {list(range(1, 221))}"
+    )
+    jobs = table(tmp_path, text)
+    assert len(jobs) > 5000
+    assert len({job.key for job in jobs}) == len(jobs)
