@@ -1,0 +1,112 @@
+"""Resolving: receipts say what the store holds, whatever happened to them, and a mirror is known by its content."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from isthmus.errors import UsageError
+from isthmus.hubs.babel.hub import write_tree
+from isthmus.jobs import Job
+from isthmus.plan import Plan, open_hub
+from isthmus.runner import run_job
+from tests.conftest import MICRO
+
+
+@pytest.fixture
+def work(tmp_path, monkeypatch) -> Path:
+    """A working folder with the micro study on a mirror of babel's data."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("ISTHMUS_STORE", raising=False)
+    # Jobs run inside this process, which has its own signals and has imported everything.
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    monkeypatch.setattr("isthmus.runner.outside", lambda *_: [])
+    write_tree(tmp_path / "mirror", ["nyu-mll/glue"])
+    for name in ("facebook/xnli", "wikimedia/wikipedia", "sentence-transformers/parallel-sentences-ccmatrix"):
+        (tmp_path / "mirror" / name).mkdir(parents=True)
+    Path("micro.yaml").write_text(MICRO.replace("hub: babel", "hub: mirror"))
+    return tmp_path
+
+
+def of_mnli(plan: Plan) -> Job:
+    return next(job for job in plan.jobs if job.place == "data/mnli")
+
+
+@pytest.fixture
+def fetched(work, monkeypatch) -> Path:
+    """The same with MNLI fetched; the mirror has nothing else, so only that job can be planned alone."""
+    monkeypatch.setenv("ISTHMUS_HUB", str(work / "mirror"))
+    monkeypatch.setattr("isthmus.hubs.mirror.Mirror.offers", lambda *_: True)
+    plan = Plan.of(Path("micro.yaml"))
+    job = of_mnli(plan)
+    assert job in plan.resolve()
+    run_job(plan.document(job), plan.receipt(job))
+    return work
+
+
+def waiting() -> bool:
+    plan = Plan.of(Path("micro.yaml"))
+    return of_mnli(plan) in plan.resolve()
+
+
+def test_what_is_in_the_store_has_its_receipt(fetched):
+    assert not waiting()
+    receipt = Plan.of(Path("micro.yaml"))
+    path = receipt.receipt(of_mnli(receipt))
+    before = path.read_bytes(), path.stat().st_mtime
+    path.unlink()
+    assert not waiting()
+    assert (path.read_bytes(), path.stat().st_mtime) == before
+
+
+def test_a_receipt_without_its_artifact_is_dropped(fetched):
+    plan = Plan.of(Path("micro.yaml"))
+    shutil.rmtree(next(path for path in (fetched / "results" / "store" / "fetch").iterdir() if path.is_dir()))
+    assert waiting()
+    assert not plan.receipt(of_mnli(plan)).exists()
+
+
+def test_a_mirror_may_move(fetched, monkeypatch):
+    (fetched / "mirror").rename(fetched / "moved")
+    monkeypatch.setenv("ISTHMUS_HUB", str(fetched / "moved"))
+    assert not waiting()
+
+
+def test_other_data_in_a_mirror_is_noticed(fetched):
+    folder = fetched / "mirror" / "nyu-mll" / "glue" / "mnli"
+    shutil.copy(folder / "validation_matched-00000-of-00001.parquet", folder / "train-00000-of-00001.parquet")
+    assert waiting()
+
+
+def test_what_was_fetched_stays_when_the_mirror_loses_it(fetched):
+    shutil.rmtree(fetched / "mirror" / "nyu-mll")
+    assert not waiting()
+
+
+def test_a_store_may_lie_elsewhere(fetched, monkeypatch):
+    monkeypatch.setenv("ISTHMUS_STORE", str(fetched / "other"))
+    assert waiting()
+    shutil.move(fetched / "results" / "store", fetched / "other")
+    assert not waiting()
+
+
+def test_everything_that_a_mirror_lacks_is_listed_at_once(work, monkeypatch):
+    monkeypatch.setenv("ISTHMUS_HUB", str(work / "mirror"))
+    with pytest.raises(UsageError) as caught:
+        Plan.of(Path("micro.yaml"))
+    lines = str(caught.value).splitlines()
+    assert lines[0] == "micro.yaml: the hub lacks data that the study needs:"
+    assert len(lines) == 6
+    assert any("xnli in de: tried facebook/xnli de (validation, test)" in line for line in lines)
+
+
+def test_a_mirror_must_be_named_and_be_there(tmp_path, monkeypatch):
+    monkeypatch.delenv("ISTHMUS_HUB", raising=False)
+    with pytest.raises(UsageError, match="ISTHMUS_HUB is not set"):
+        open_hub("mirror", tmp_path)
+    monkeypatch.setenv("ISTHMUS_HUB", str(tmp_path / "gone"))
+    with pytest.raises(UsageError, match="not a folder"):
+        open_hub("mirror", tmp_path)
+    with pytest.raises(UsageError, match="The study's `hub`"):
+        open_hub("gone", tmp_path)
+    assert open_hub(".", tmp_path).folder == tmp_path

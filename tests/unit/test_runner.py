@@ -1,0 +1,178 @@
+"""The runner: hits import nothing heavy, failures publish nothing, statuses pass on, results name all of their code."""
+
+import json
+import sys
+import types
+from pathlib import Path
+
+import pytest
+
+from isthmus import jobs, receipt, runner
+from isthmus.closure import closure
+from isthmus.errors import DataError, EnvironmentMismatch, UsageError
+from isthmus.jobs import JobTable, Unit
+from isthmus.store import Store
+
+ENTRY = "isthmus.spec"  # any module of the package will do: the stage itself is a fake
+
+
+@pytest.fixture
+def bench(tmp_path, monkeypatch):
+    """Runs units of fake stages in a store of their own."""
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    monkeypatch.setattr(runner, "outside", lambda *_: [])
+    return Bench(tmp_path, monkeypatch)
+
+
+class Bench:
+    def __init__(self, path: Path, monkeypatch) -> None:
+        self.path = path
+        self.store = Store(path / "store")
+        self.table = JobTable()
+        self.runs: list[str] = []
+        self.monkeypatch = monkeypatch
+
+    def stage(self, name: str, run) -> None:
+        self.monkeypatch.setitem(jobs.STAGES, name, ENTRY)
+        module = types.ModuleType(f"fake_{name}")
+        module.run = run
+        self.monkeypatch.setitem(sys.modules, f"fake_{name}", module)
+
+    def run(self, unit: Unit, **changes) -> dict[str, receipt.Outcome]:
+        job = self.table.add("rule", unit.name, [unit])
+        document = {**job.document(self.path, self.store.root, None), "module": f"fake_{unit.stage}", **changes}
+        (self.path / "job.json").write_text(json.dumps(document))
+        runner.run_job(self.path / "job.json", job.receipt(self.path))
+        return receipt.read(job.receipt(self.path))
+
+
+def writing(text: str, status: str = "ok"):
+    def run(works):
+        for work in works:
+            (work.folder / "out.txt").write_text(text + json.dumps(work.spec))
+            work.commit(status=status, details={"why": "test"})
+
+    return run
+
+
+def test_a_unit_is_made_once_and_found_then(bench):
+    bench.stage("train", writing("x"))
+    unit = Unit("train", "a", {"seed": 1})
+    first = bench.run(unit)
+    bench.stage("train", lambda works: pytest.fail("made twice"))
+    assert bench.run(unit) == first
+    (outcome,) = first.values()
+    manifest = bench.store.find("train", outcome.digest).manifest
+    assert manifest["spec"] == {"seed": 1}
+    assert manifest["details"] == {"why": "test"}
+    assert manifest["cost"]["seconds"] >= 0
+
+
+def test_a_child_sees_its_input_and_is_named_by_its_content(bench):
+    bench.stage("train", writing("x"))
+    parent = Unit("train", "a", {"seed": 1})
+    (made,) = bench.run(parent).values()
+    seen = {}
+
+    def child(works):
+        (work,) = works
+        seen.update(work.inputs)
+        work.commit()
+
+    bench.stage("predict", child)
+    unit = Unit("predict", "b", {}, {"model": parent})
+    (outcome,) = bench.run(unit).values()
+    assert seen == {"model": bench.store.folder("train", made.digest)}
+    assert outcome.digest == unit.digest({"model": made.content})
+
+
+def test_a_failed_science_passes_on_without_work(bench):
+    bench.stage("train", writing("x", status="diverged"))
+    parent = Unit("train", "a", {})
+    bench.run(parent)
+    bench.stage("predict", lambda works: pytest.fail("nothing to predict with"))
+    (outcome,) = bench.run(Unit("predict", "b", {}, {"model": parent})).values()
+    assert outcome.status == "diverged"
+    assert "model" in bench.store.find("predict", outcome.digest).manifest["reason"]
+
+
+def test_a_failing_stage_publishes_nothing(bench):
+    def run(works):
+        (works[0].folder / "half").write_text("half")
+        raise DataError("bad row")
+
+    bench.stage("train", run)
+    with pytest.raises(DataError):
+        bench.run(Unit("train", "a", {}))
+    assert not list(bench.path.glob("a-*.json"))
+    assert not list((bench.store.root / "train").glob("*")) if (bench.store.root / "train").exists() else True
+
+
+def test_a_stage_that_forgets_a_unit_is_a_bug(bench):
+    bench.stage("train", lambda works: None)
+    with pytest.raises(RuntimeError, match="without a result for a"):
+        bench.run(Unit("train", "a", {}))
+
+
+def test_other_code_than_planned_is_refused_before_and_after_the_work(bench):
+    bench.stage("train", writing("x"))
+    unit = Unit("train", "a", {})
+    document = bench.table.add("rule", "a", [unit]).document(bench.path, bench.store.root, None)
+    document["units"][0]["code"] = "0" * 32
+    with pytest.raises(EnvironmentMismatch, match="changed since this job was planned"):
+        bench.run(unit, units=document["units"])
+
+    def run(works):
+        bench.monkeypatch.setattr(runner, "closure", lambda entries: "1" * 32)
+        works[0].commit()
+
+    bench.stage("train", run)
+    with pytest.raises(EnvironmentMismatch, match="changed since this job started"):
+        bench.run(unit)
+    assert bench.store.find("train", unit.digest({})) is None
+
+
+def test_code_outside_the_closure_is_refused(bench):
+    bench.stage("train", writing("x"))
+    bench.monkeypatch.setattr(runner, "outside", lambda entries, loaded: ["isthmus.secret"])
+    with pytest.raises(RuntimeError, match=r"outside its closure: isthmus\.secret"):
+        bench.run(Unit("train", "a", {}))
+
+
+def test_a_damaged_input_is_not_used(bench):
+    bench.stage("train", writing("x"))
+    parent = Unit("train", "a", {})
+    (made,) = bench.run(parent).values()
+    path = bench.store.folder("train", made.digest) / "out.txt"
+    path.write_text("y" + path.read_text()[1:])
+    bench.stage("predict", writing("z"))
+    with pytest.raises(Exception, match="damaged"):
+        bench.run(Unit("predict", "b", {}, {"model": parent}))
+    assert bench.store.find("train", made.digest) is None
+
+
+def test_the_check_can_be_set_to_sizes(bench):
+    bench.monkeypatch.setenv("ISTHMUS_VERIFY", "size")
+    test_code = closure([ENTRY])
+    assert test_code
+    bench.stage("train", writing("x"))
+    parent = Unit("train", "a", {})
+    (made,) = bench.run(parent).values()
+    path = bench.store.folder("train", made.digest) / "out.txt"
+    path.write_text("y" + path.read_text()[1:])
+    bench.stage("predict", writing("z"))
+    assert bench.run(Unit("predict", "b", {}, {"model": parent}))
+    bench.monkeypatch.setenv("ISTHMUS_VERIFY", "never")
+    with pytest.raises(UsageError, match="ISTHMUS_VERIFY"):
+        bench.run(Unit("predict", "c", {"other": 1}, {"model": parent}))
+
+
+def test_published_files_are_copied_and_mended(bench):
+    bench.stage("tabulate", writing("x"))
+    unit = Unit("tabulate", "tables", {})
+    target = bench.path / "out.txt"
+    bench.run(unit, publishes={"out.txt": str(target)})
+    assert target.read_text() == "x{}"
+    target.write_text("scribble")
+    bench.run(unit, publishes={"out.txt": str(target)})
+    assert target.read_text() == "x{}"
