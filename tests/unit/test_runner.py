@@ -40,7 +40,11 @@ class Bench:
 
     def run(self, unit: Unit, **changes) -> dict[str, receipt.Outcome]:
         job = self.table.add("rule", unit.name, [unit])
-        document = {**job.document(self.path, self.store.root, None), "module": f"fake_{unit.stage}", **changes}
+        document = {
+            **job.document(self.path, self.store.root, None),
+            "module": f"fake_{unit.stage}",
+            **changes,
+        }
         (self.path / "job.json").write_text(json.dumps(document))
         runner.run_job(self.path / "job.json", job.receipt(self.path))
         return receipt.read(job.receipt(self.path))

@@ -40,7 +40,7 @@ _PARTS: tuple[tuple[str, type[BaseModel], str], ...] = (
     (
         "`arms.<name>`",
         study_format.ArmEntry,
-        "Short forms: `mnli: mnli` is one step, `a-then-b: [a, b]` a chain; a chain's step may be a task or "
+        "Short forms: `name: task` is one step, `a-then-b: [a, b]` a chain; a chain's step may be a task or "
         "have the keys below except `grid`.",
     ),
     ("`recipe`", study_format.RecipeSection, ""),

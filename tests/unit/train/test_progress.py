@@ -22,9 +22,7 @@ def test_the_line_is_the_one_promised(now: list[float], capsys: pytest.CaptureFi
         bar.note(step, 3.2121, 9.1e-4, 0.8, 2510)
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2  # the first step, and one after five seconds
-    pattern = (
-        r"step 0005[12]/01200 \(4\.[23]%\) \| loss 3\.21 \| lr 9\.1e-4 \| grad 0\.8 \| 25\.1k tok/s \| eta 1m55s"
-    )
+    pattern = r"step 0005[12]/01200 \(4\.[23]%\) \| loss 3\.21 \| lr 9\.1e-4 \| grad 0\.8 \| 25\.1k tok/s \| eta 1m55s"
     assert re.fullmatch(pattern, lines[1])
 
 

@@ -1,0 +1,105 @@
+"""The rules: what Snakemake plans for the shipped studies, and that a rule's own command is what runs."""
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import MICRO, REPOSITORY, Folder
+
+
+@pytest.fixture
+def folder(tmp_path) -> Folder:
+    work = Folder(tmp_path / "work")
+    work.path.mkdir()
+    return work
+
+
+def test_the_default_study_is_config_yaml_and_plans(folder):
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--snakefile",
+        str(REPOSITORY / "Snakefile"),
+        "-n",
+        "--quiet",
+        "reason",
+    ]
+    run = subprocess.run(command, cwd=folder.path, capture_output=True, text=True, check=True)
+    assert re.search(r"^score_language +30$", run.stdout + run.stderr, re.MULTILINE)
+    assert (folder.path / "results" / "first" / "jobs").is_dir()
+
+
+def test_the_real_study_plans_on_the_mirror(folder, mirror):
+    study = REPOSITORY / "studies" / "real-first.yaml"
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--snakefile",
+        str(REPOSITORY / "Snakefile"),
+        "-n",
+        "--quiet",
+        "reason",
+    ]
+    env = {**os.environ, "ISTHMUS_HUB": str(mirror)}
+    run = subprocess.run(
+        [*command, "--configfile", str(study)],
+        cwd=folder.path,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert re.search(r"^score_language +44$", run.stdout + run.stderr, re.MULTILINE)
+
+
+def test_a_dry_run_makes_nothing_but_job_documents(folder):
+    folder.write(MICRO)
+    folder.planned()
+    made = [path for path in (folder.path / "results").rglob("*") if path.is_file()]
+    assert made and all(path.parent.name == "jobs" for path in made)
+
+
+def test_a_rules_own_command_runs_alone(folder):
+    folder.write(MICRO)
+    run = folder.snakemake("-n", "-p", "--until", "fetch_dataset")
+    commands = re.findall(r"^Shell command: exec (.+) > (\S+) 2>&1$", run.stdout + run.stderr, re.MULTILINE)
+    assert len(commands) == 4
+    command = shlex.split(commands[0][0])
+    env = {**os.environ, "PYTHONPATH": str(REPOSITORY / "src")}
+    done = subprocess.run(command, cwd=folder.path, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    receipt = folder.path / command[command.index("--receipt") + 1]
+    assert json.loads(receipt.read_text())["units"]
+    assert folder.planned()["fetch_dataset"] == 3
+
+
+@pytest.mark.parametrize("name", ["a;touch PWNED", "../up", "-rf", "a b", "$HOME"])
+def test_a_target_that_is_no_receipt_is_refused_and_executes_nothing(folder, name):
+    folder.write(MICRO)
+    run = folder.snakemake("--", f"results/micro/data/{name}-0123456789abcdef.json", check=False)
+    assert run.returncode != 0
+    assert not list(folder.path.rglob("PWNED"))
+
+
+def test_names_in_a_study_cannot_leave_their_place(folder):
+    folder.write(MICRO.replace("study: micro", "study: ../../up"))
+    run = folder.snakemake("-n", check=False)
+    assert run.returncode != 0
+    assert "cannot be a name" in run.stdout + run.stderr
+
+
+@pytest.mark.parametrize("profile", ["default", "ci", "slurm"])
+def test_no_profile_lets_times_or_metadata_decide(profile):
+    import yaml
+
+    settings = yaml.safe_load((REPOSITORY / "profiles" / profile / "profile.yaml").read_text())
+    assert settings["rerun-triggers"] == ["mtime"]
+    assert settings["nolock"] is True
+    assert settings["rerun-incomplete"] is True
