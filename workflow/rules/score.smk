@@ -16,6 +16,7 @@ rule score_language:
     resources:
         mem_mb=memory_mb,
         runtime=runtime_minutes,
+        slot=1,  # a cluster profile groups scores; with one slot they run one after the other
     params:
         python=PYTHON,
         job=job_document,

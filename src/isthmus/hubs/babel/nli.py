@@ -15,8 +15,6 @@ from isthmus.hubs.babel.grammar import grammar
 from isthmus.hubs.babel.parse import parse
 from isthmus.hubs.babel.tables import NLI_LABELS, Columns, Dataset, Feature
 from isthmus.hubs.babel.world import (
-    ADJUNCT_WORDS,
-    ADJUNCTS,
     ALL_ADJECTIVES,
     ANIMATE,
     HYPERNYMS,
@@ -31,7 +29,6 @@ from isthmus.hubs.babel.world import (
     changed,
     draw_adjunct,
     draw_noun,
-    draw_phrase,
     draw_style,
     relation,
 )
@@ -53,30 +50,41 @@ ROWS = {
     "validation": VALIDATION_ROWS,
     "test": TEST_ROWS,
 }
-NEGATED, MODIFIED = 1 / 3, 0.4
+NEGATED, BARE, HYPERNYM = 0.5, 0.05, 0.12  # of hypotheses; HYPERNYM of each of their nouns
+MODIFIED = 0.5  # share of a premise's open slots that it fills
+OPPOSED = 0.15  # share of contradictions by opposites, where there is one; the others are by polarity
+OTHERS = 0.07  # share of neutral premises about other participants or deeds, where there is a choice
 SYNONYM = 0.15  # share of synonymous concepts said by their second word, drawn for each sentence alone
 Pair = tuple[Event, Style, Event, Style, int]
 _SIDES = ("agent", "patient")
 
 
 def draw_hypothesis(dice: Dice) -> Event:
-    """A clause. Negated ones have neither adjuncts nor hypernyms, whose logic turns round under negation."""
-    negated = dice.chance(NEGATED)
+    """A clause with one to three modifiers, seldom none.
+
+    Negated ones have neither adjuncts nor hypernyms, whose logic turns round under negation, and at most one
+    adjective, so that a premise can say more.
+    """
     agent = dice.choice(ANIMATE)
     patient = draw_noun(dice, PATIENTS, agent)
-    first = draw_phrase(dice, agent, MODIFIED)
-    # A negated clause keeps room for an adjective, so that a premise can say more.
-    second = draw_phrase(dice, patient, 0.0 if negated and first.adjective else MODIFIED)
-    event = Event(first, dice.choice(VERBS), second, negated=negated)
-    if negated:
+    event = Event(Phrase(agent), dice.choice(VERBS), Phrase(patient), negated=dice.chance(NEGATED))
+    if dice.chance(BARE):
         return event
-    if dice.chance(MODIFIED):
-        event = draw_adjunct(dice, event)
-    for side in _SIDES:
-        phrase: Phrase = getattr(event, side)
-        if dice.chance(0.15):
-            event = changed(event, side, phrase._replace(noun=KIND[phrase.noun]))
+    slots = dice.shuffled(_SIDES if event.negated else (*_SIDES, "adjunct"))
+    number = 1 if event.negated else dice.choice((1, 1, 2, 2, 3))
+    for slot in slots[:number]:
+        event = _filled(dice, event, slot)
+    for side in () if event.negated else _SIDES:
+        if dice.chance(HYPERNYM):
+            event = _with(event, side, noun=KIND[getattr(event, side).noun])
     return event
+
+
+def _filled(dice: Dice, event: Event, slot: str) -> Event:
+    """The event with a modifier in this slot: a side, or "adjunct"."""
+    if slot == "adjunct":
+        return draw_adjunct(dice, event)
+    return _with(event, slot, adjective=dice.choice(ALL_ADJECTIVES))
 
 
 def enrich(dice: Dice, event: Event, keep: tuple[str, ...] = (), least: int = 0) -> Event:
@@ -97,10 +105,7 @@ def enrich(dice: Dice, event: Event, keep: tuple[str, ...] = (), least: int = 0)
     for slot in open_:
         if slot not in chosen:
             continue
-        if slot == "adjunct":
-            event = draw_adjunct(dice, event)
-        else:
-            event = _with(event, slot, adjective=dice.choice(ALL_ADJECTIVES))
+        event = _filled(dice, event, slot)
     return event
 
 
@@ -129,8 +134,7 @@ def contradicting(dice: Dice, hypothesis: Event) -> Event:
         return enrich(dice, hypothesis._replace(negated=False))
     opposed = [_opposed(hypothesis, slot) for slot in ("verb", "agent", "patient", "manner")]
     opposed = [event for event in opposed if event != hypothesis]
-    # Few enough flips that premises are negated as often under every label.
-    if not opposed or dice.chance(0.4):
+    if not opposed or not dice.chance(OPPOSED):
         bare = hypothesis._replace(place="", time="", manner="", negated=True)
         return enrich(dice, bare)
     return enrich(dice, narrow(dice, dice.choice(opposed)))
@@ -146,28 +150,26 @@ def _opposed(event: Event, slot: str) -> Event:
 
 
 def neutral(dice: Dice, hypothesis: Event) -> Event:
-    """A premise that leaves the hypothesis open."""
-    options = [("drop", side) for side in _SIDES if getattr(hypothesis, side).adjective]
-    options += [("drop", "adjunct")] if hypothesis.adjuncts() else []
-    options = options * 4 + [("replace", side) for side in _SIDES] * 2
-    if not hypothesis.negated:
-        options += [("widen", side) for side in _SIDES if getattr(hypothesis, side).noun not in HYPERNYMS]
-    how, slot = dice.choice(options)
-    if how == "replace":
-        return enrich(dice, narrow(dice, _replaced(dice, hypothesis, slot)))
-    if how == "widen":
-        return enrich(dice, _with(hypothesis, slot, noun=KIND[getattr(hypothesis, slot).noun]), least=1)
-    if slot == "adjunct":
-        kinds = [kind for kind in ADJUNCTS if not getattr(hypothesis, kind)]
-        bare = hypothesis._replace(place="", time="", manner="")
-        if dice.chance(MODIFIED):
-            kind = dice.choice(kinds)
-            bare = changed(bare, kind, dice.choice(ADJUNCT_WORDS[kind]))
-        return enrich(dice, narrow(dice, bare), keep=("adjunct",), least=1)
-    old = getattr(hypothesis, slot).adjective
-    others = [word for word in ALL_ADJECTIVES if word not in (old, OPPOSITES[old])]
-    new = dice.choice(others) if dice.chance(0.6) else ""
-    return enrich(dice, narrow(dice, _with(hypothesis, slot, adjective=new)), keep=(slot,), least=1)
+    """A premise that leaves the hypothesis open: it lacks modifiers, or tells of others."""
+    slots = [side for side in _SIDES if getattr(hypothesis, side).adjective]
+    slots += ["adjunct"] if hypothesis.adjuncts() else []
+    if not slots or dice.chance(OTHERS):
+        return enrich(dice, narrow(dice, _others(dice, hypothesis)))
+    dropped = [slot for slot in dice.shuffled(slots) if dice.chance(0.5)] or [dice.choice(slots)]
+    premise = hypothesis
+    for slot in dropped:
+        if slot == "adjunct":
+            premise = premise._replace(place="", time="", manner="")
+        else:
+            premise = _with(premise, slot, adjective="")
+    return enrich(dice, narrow(dice, premise), keep=tuple(dropped), least=1)
+
+
+def _others(dice: Dice, event: Event) -> Event:
+    """The event with agent, verb and patient replaced."""
+    verbs = [verb for verb in VERBS if verb not in (event.verb, OPPOSITES.get(event.verb))]
+    event = event._replace(verb=dice.choice(verbs))
+    return _replaced(dice, _replaced(dice, event, "agent"), "patient")
 
 
 def _replaced(dice: Dice, event: Event, side: str) -> Event:

@@ -15,13 +15,15 @@ from isthmus.hubs.babel.grammar import grammar
 from isthmus.hubs.babel.parse import parse
 from isthmus.hubs.babel.tables import Columns, Dataset
 from isthmus.hubs.babel.world import (
+    ALL_ADJECTIVES,
     ANIMATE,
     VERBS,
     Event,
+    Phrase,
     Style,
+    changed,
     draw_adjunct,
     draw_noun,
-    draw_phrase,
     draw_style,
 )
 
@@ -29,15 +31,18 @@ TRAIN_ROWS, VALIDATION_ROWS, TEST_ROWS = 4000, 300, 600
 SHARES = {"train": (0.0, 0.7), "validation": (0.7, 0.8), "test": (0.8, 1.0)}
 ROWS = {"train": TRAIN_ROWS, "validation": VALIDATION_ROWS, "test": TEST_ROWS}
 LABELS = ("0", "1")
-PASSIVE, FRONT, SYNONYM, NEGATED = 0.3, 0.4, 0.3, 0.15
+PASSIVE, FRONT, SYNONYM, NEGATED = 0.15, 0.5, 0.2, 0.1
+ADJECTIVES_OF_TWENTY = (0,) * 2 + (1,) * 14 + (2,) * 4  # how many adjectives twenty events have
 Pair = tuple[Event, Style, Event, Style, int]
 
 
 def draw_event(dice: Dice) -> Event:
-    """A clause about two persons or animals, with an adjunct and mostly with adjectives."""
+    """A clause about two persons or animals, mostly one of them with an adjective, and with an adjunct."""
     agent = dice.choice(ANIMATE)
     patient = draw_noun(dice, ANIMATE, agent)
-    event = Event(draw_phrase(dice, agent, 0.7), dice.choice(VERBS), draw_phrase(dice, patient, 0.7))
+    event = Event(Phrase(agent), dice.choice(VERBS), Phrase(patient))
+    for side in dice.shuffled(("agent", "patient"))[: dice.choice(ADJECTIVES_OF_TWENTY)]:
+        event = changed(event, side, getattr(event, side)._replace(adjective=dice.choice(ALL_ADJECTIVES)))
     event = draw_adjunct(dice, event)
     return event._replace(negated=dice.chance(NEGATED))
 

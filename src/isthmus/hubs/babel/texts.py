@@ -29,6 +29,7 @@ from isthmus.hubs.babel.world import (
 
 ARTICLES, PAIRS = 4000, 3000  # documents of each language, and of each pair of languages
 USUAL = 0.8  # share of words drawn from the facts about the participant, else from all words
+RESTATED = 0.6  # share of later sentences that say the event before them once more
 MODIFIED, NEGATED, HYPERNYM = 0.4, 0.2, 0.08
 PASSIVE, FRONT, SYNONYM = 0.2, 0.25, 0.25
 Document = list[tuple[Event, Style]]
@@ -61,6 +62,19 @@ def _described(dice: Dice, noun: str) -> Phrase:
     return Phrase(noun, _usual(dice, habits(noun).adjectives, ALL_ADJECTIVES) if described else "")
 
 
+def restated(dice: Dice, event: Event) -> Event:
+    """The event once more, with other modifiers: dropped, or added where there is none."""
+    for side in ("agent", "patient"):
+        phrase: Phrase = getattr(event, side)
+        if dice.chance(0.5):
+            new = Phrase(phrase.noun) if phrase.adjective else _described(dice, phrase.noun)
+            event = changed(event, side, new)
+    for kind in ADJUNCTS:
+        if getattr(event, kind) and dice.chance(0.5):
+            event = changed(event, kind, "")
+    return event
+
+
 def widened(dice: Dice, event: Event) -> Event:
     """The event with a hypernym here and there."""
     for side in ("agent", "patient"):
@@ -74,8 +88,9 @@ def draw_document(dice: Dice, sentences: int) -> Document:
     """So many events with their styles."""
     document: Document = []
     topic: Phrase | None = None
+    event: Event | None = None
     for _ in range(sentences):
-        event = draw_event(dice, topic)
+        event = restated(dice, event) if event and dice.chance(RESTATED) else draw_event(dice, topic)
         topic = event.agent if dice.chance(0.5) else event.patient
         said = widened(dice, event)
         document.append((said, draw_style(dice, said, PASSIVE, FRONT, SYNONYM)))
