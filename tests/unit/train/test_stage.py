@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from isthmus.errors import DataError, Interrupted, UsageError
-from isthmus.families import classify
+from isthmus.families import classify, mlm
 from isthmus.recipe import full
 from isthmus.train import loop, stage
 from isthmus.work import Work
@@ -145,6 +145,25 @@ def test_pre_training_lowers_the_loss(train) -> None:
     assert np.mean(losses[-5:]) < np.mean(losses[:5]) - 0.3
     assert json.loads((work.folder / "heads.json").read_text()) == {"text": {"family": "mlm"}}
     assert work.commit.only["details"]["dev"] == []
+
+
+def test_every_step_has_dropout_and_masks_of_its_own(train, monkeypatch: pytest.MonkeyPatch) -> None:
+    seeds: list[int] = []
+    names: list[tuple[object, ...]] = []
+    accumulate, collate = loop.accumulate, mlm.collate
+
+    def note_seed(*arguments: object) -> float:
+        seeds.append(torch.initial_seed())
+        return accumulate(*arguments)
+
+    def note_names(examples: object, rows: object, recipe: object, *given: object) -> dict[str, np.ndarray]:
+        names.append(given)
+        return collate(examples, rows, recipe, *given)
+
+    monkeypatch.setattr(loop, "accumulate", note_seed)
+    monkeypatch.setattr(mlm, "collate", note_names)
+    train(tasks=[TEXT], recipe={"steps": 6})
+    assert len(set(seeds)) == 6 and len(set(names)) == 6
 
 
 def test_the_encoder_is_carried_over_and_the_head_is_new(train, monkeypatch: pytest.MonkeyPatch) -> None:
