@@ -47,4 +47,4 @@ docs: $(STAMP)
 	$(BIN)/python -m isthmus.study.docs
 
 clean:
-	rm -rf .venv build results/* .snakemake
+	rm -rf .venv build .snakemake

@@ -13,7 +13,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
-min_version("9.20")
+min_version("9.27")
 
 # isthmus need not be installed.
 sys.path.insert(0, str(Path(workflow.basedir) / "src"))

@@ -83,7 +83,7 @@ def _run(options: argparse.Namespace) -> int:
     code = subprocess.run(
         [*command, *options.snakemake], env={**os.environ, "ISTHMUS_RUN": "1"}, check=False
     ).returncode
-    if code == 0 and (plan.results / "scores.parquet").is_file():
+    if code == 0 and not plan.resolve(write=False):
         _show(plan.results)
     return code
 
@@ -92,7 +92,7 @@ def _plan(options: argparse.Namespace) -> int:
     from isthmus.plan import Plan
 
     plan = Plan.of(options.study)
-    waiting = plan.resolve()
+    waiting = plan.resolve(write=False)
     for job in waiting:
         print(f"{job.rule:<20} {plan.receipt(job)}")
     print(f"{len(waiting)} of {len(plan.jobs)} jobs would run; the rest is in the store {plan.store.root}.")
@@ -100,13 +100,23 @@ def _plan(options: argparse.Namespace) -> int:
 
 
 def _answer(options: argparse.Namespace) -> int:
-    from isthmus.plan import results_of
+    from isthmus.plan import Plan, results_of
     from isthmus.study.load import load_study
 
-    results = results_of(load_study(options.study))  # needs no hub: what was computed stays readable
+    results = results_of(load_study(options.study))
     if not (results / "scores.parquet").is_file():
         raise UsageError(f"{results} has no scores yet: run the study first (isthmus run {options.study}).")
     _show(results)
+    try:
+        plan = Plan.of(options.study)
+        waiting = plan.resolve(write=False)
+    except IsthmusError as error:
+        print(f"\nWhether these are the tables of the study as it stands could not be told: {error}")
+        return 0
+    if waiting:
+        print(
+            f"\nTHESE ARE OLDER TABLES: {len(waiting)} of the study's {len(plan.jobs)} jobs have not run as it stands now."
+        )
     return 0
 
 
@@ -118,8 +128,11 @@ def _show(results: Path) -> None:
 
 
 def _stage(options: argparse.Namespace) -> int:
+    from isthmus.jobs import STAGES
     from isthmus.runner import run_job
 
+    if options.name not in STAGES:
+        raise UsageError(f"There is no stage {options.name!r}. The stages are {', '.join(STAGES)}.")
     run_job(options.job, options.receipt)
     return 0
 

@@ -24,23 +24,8 @@ EQUIVALENTS = ROOT / "equivalents.csv"
 INFRASTRUCTURE = frozenset(
     f"{PACKAGE}.{name}"
     for name in (
-        [
-            "__main__",
-            "cli",
-            "closure",
-            "errors",
-            "expand",
-            "jobs",
-            "log",
-            "plan",
-            "receipt",
-            "recipe",
-            "runner",
-            "settings",
-            "spec",
-            "store",
-            "work",
-        ]
+        *("__main__", "cli", "closure", "errors", "expand", "jobs", "log", "plan", "receipt", "recipe"),
+        *("runner", "settings", "spec", "store", "work"),
     )
 )
 
@@ -135,14 +120,17 @@ def _imports(node: ast.AST, name: str, is_package: bool) -> Iterator[str]:
 def _without_docstrings(tree: ast.Module) -> ast.Module:
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            first = node.body[0] if node.body else None
-            if (
-                isinstance(first, ast.Expr)
-                and isinstance(first.value, ast.Constant)
-                and isinstance(first.value.value, str)
-            ):
-                node.body = node.body[1:]
+            node.body = [statement for statement in node.body if not _is_bare_text(statement)]
     return tree
+
+
+def _is_bare_text(statement: ast.stmt) -> bool:
+    """A docstring, or one that stands after a field."""
+    return (
+        isinstance(statement, ast.Expr)
+        and isinstance(statement.value, ast.Constant)
+        and isinstance(statement.value.value, str)
+    )
 
 
 def _words(node: ast.AST) -> Iterator[str]:

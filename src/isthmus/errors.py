@@ -41,14 +41,8 @@ class Interrupted(IsthmusError):
     exit_code = 75
 
 
-class Diverged(IsthmusError):
-    """Training met a loss or gradient that is not finite."""
-
-    exit_code = 76
-
-
 class OutOfMemory(IsthmusError):
-    """Memory did not suffice even after every fallback."""
+    """Memory did not suffice."""
 
     exit_code = 77
 

@@ -26,13 +26,17 @@ from isthmus.units import (
 ENGLISH = "en"
 
 
-def expand(study: Study, hub: Hub) -> list[Job]:
-    """The study's jobs, parents first; the last two are the tables and the report.
+def expand(study: Study, hub: Hub) -> tuple[list[Job], dict[str, str]]:
+    """The study's jobs, parents first (the last two are the tables and the report), and what the hub lacks.
+
+    What it lacks is one line for each unit that needs it, by the unit's key: a mistake only if the unit has to run,
+    because what was fetched before stays what it was.
 
     Raises:
-        UsageError: the hub has no data for something that the study names.
+        UsageError: the study names languages that nothing of it or of the hub has.
     """
-    return Expansion(study, hub).run()
+    expansion = Expansion(study, hub)
+    return expansion.run(), expansion.lacking
 
 
 class Expansion:
@@ -44,6 +48,7 @@ class Expansion:
         self.table = JobTable()
         self.data: dict[tuple[str, str], Unit] = {}  # (task, language)
         self.tokens: dict[tuple[str, str, str], Unit] = {}  # (encoder, task, language)
+        self.lacking: dict[str, str] = {}  # key of a unit -> what the hub does not have
         self.cells: list[dict[str, Any]] = []
         self.scores: dict[str, Unit] = {}  # role in the tables -> unit
 
@@ -77,6 +82,10 @@ class Expansion:
             if offered is not None and languages != "all"
             if (missing := [language for language in languages if language not in offered])
         ]
+        trained = [task for arm in self.study.arms.values() for link in arm.links for task in link.tasks]
+        for name in dict.fromkeys([*trained, *self.training_sets()]):
+            if ENGLISH not in self.study.tasks[name].codes:
+                problems.append(f"{self.study.path}: {name} has no English data to train on.")
         if problems:
             raise UsageError("\n".join(problems))
 
@@ -126,35 +135,27 @@ class Expansion:
 
     def fetch(self, needed: Mapping[str, Iterable[str]]) -> None:
         """One job per task, one unit per language."""
-        problems: list[str] = []
         for name, languages in needed.items():
-            units = []
             for language in languages:
-                unit = self.data_unit(self.study.tasks[name], language, problems)
-                if unit is not None:
-                    units.append(unit)
-                    self.data[name, language] = unit
-            if units:
-                self.table.add("fetch_dataset", f"data/{name}", units)
-        if problems:
-            raise UsageError(
-                "\n".join([f"{self.study.path}: the hub lacks data that the study needs:", *problems])
+                self.data[name, language] = self.data_unit(self.study.tasks[name], language)
+            self.table.add(
+                "fetch_dataset", f"data/{name}", [self.data[name, language] for language in languages]
             )
 
-    def data_unit(self, task: Task, language: str, problems: list[str]) -> Unit | None:
+    def data_unit(self, task: Task, language: str) -> Unit:
         """The unit that fetches a task in one language from the first source that the hub has."""
-        tried = []
+        units = []
         for source in task.sources:
             request = task.request(source, language)
-            config, splits = request["source"]["config"], request["splits"]
-            if all(self.hub.offers(source.hub, config, split) for split in splits.values()):
-                spec = fetch_spec(task, language, source, request, self.hub.kind)
-                return Unit("fetch", f"{task.name}/{language}", spec, plugins=(HUB_MODULES[self.hub.kind],))
-            tried.append(f"{source.hub} {config} ({', '.join(splits.values())})")
-        problems.append(
-            f"  {task.name} in {language}: tried {'; '.join(tried)}. Leave it out, or add it to the mirror."
-        )
-        return None
+            spec = fetch_spec(task, language, source, request, self.hub.kind)
+            unit = Unit("fetch", f"{task.name}/{language}", spec, plugins=(HUB_MODULES[self.hub.kind],))
+            config = request["source"]["config"]
+            if all(self.hub.offers(source.hub, config, split) for split in request["splits"].values()):
+                return unit
+            units.append((unit, f"{source.hub} {config} ({', '.join(request['splits'].values())})"))
+        tried = "; ".join(place for _, place in units)
+        self.lacking[units[0][0].key] = f"{task.name} in {language}: tried {tried}"
+        return units[0][0]
 
     # Encoders ------------------------------------------------------------------------------------------------
 
@@ -203,7 +204,10 @@ class Expansion:
 
     def tokenize(self, encoder: str, tokenizer: Unit, texts: Iterable[str]) -> None:
         """One job per task that this encoder reads, one unit per language."""
-        mine = set(texts)
+        mine = {
+            *texts,
+            *(task for arm in self.study.arms.values() for link in arm.links for task in link.tasks),
+        }
         for task in dict.fromkeys(task for task, _ in self.data):
             if self.study.tasks[task].is_text and task not in mine:
                 continue
@@ -349,7 +353,7 @@ class Expansion:
 
     def publish(self) -> None:
         """The tables and the report."""
-        synthetic = self.hub.kind == "babel"
+        synthetic = self.hub.synthetic
         arms = [arm_row(arm) for arm in self.study.arms.values()]
         spec = {"study": self.study.name, "cells": self.cells, "arms": arms, "synthetic": synthetic}
         tables = Unit("tabulate", "tables", spec, self.scores)

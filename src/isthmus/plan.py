@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from isthmus import receipt, settings
-from isthmus.errors import DataError
+from isthmus.errors import DataError, UsageError
 from isthmus.expand import expand
 from isthmus.hubs import Hub
 from isthmus.hubs.mirror import Mirror
 from isthmus.jobs import Job, Unit
 from isthmus.receipt import Outcome
 from isthmus.runner import publish
+from isthmus.spec import fingerprint
 from isthmus.store import Artifact, Store, write_json
 from isthmus.study.load import Study, load_study
 
@@ -29,6 +30,7 @@ class Plan:
     study: Study
     hub: Hub
     jobs: tuple[Job, ...]
+    lacking: Mapping[str, str]
     results: Path
     store: Store
 
@@ -40,9 +42,9 @@ class Plan:
             UsageError: the study or a setting is wrong; the message lists every problem.
         """
         study = load_study(path)
-        hub = open_hub(study.hub, path.parent)
-        jobs = tuple(expand(study, hub))
-        return cls(study, hub, jobs, results_of(study), Store(settings.store_root()))
+        hub = open_hub(study.hub)
+        jobs, lacking = expand(study, hub)
+        return cls(study, hub, tuple(jobs), lacking, results_of(study), Store(settings.store_root()))
 
     @functools.cached_property
     def by_key(self) -> Mapping[str, Job]:
@@ -54,21 +56,43 @@ class Plan:
         return job.receipt(self.results)
 
     def document(self, job: Job) -> Path:
-        """Where the file is that tells a process how to run the job."""
-        return self.results / "jobs" / f"{job.key}.json"
+        """Where the file is that tells a process how to run the job. Another store or hub makes it another file."""
+        places = fingerprint([self.store.root.as_posix(), self.hub.folder and self.hub.folder.as_posix()], 8)
+        return self.results / "jobs" / f"{job.key}-{places}.json"
 
-    def resolve(self) -> tuple[Job, ...]:
-        """Write the receipts of all that is in the store, drop those of all that is not; give the jobs to run."""
+    def resolve(self, write: bool = True) -> tuple[Job, ...]:
+        """Write the receipts of all that is in the store, drop those of all that is not; give the jobs to run.
+
+        With `write` false, only look.
+
+        Raises:
+            UsageError: jobs have to run for which the hub lacks data; the message lists all of it.
+        """
         known: dict[str, tuple[str, str]] = {}  # unit key -> content, status
-        return tuple(job for job in self.jobs if not self._resolve_job(job, known))
+        waiting = tuple(job for job in self.jobs if not self._resolve_job(job, known, write))
+        needed = [unit.key for job in waiting for unit in job.units if unit.key not in known]
+        lines = [f"  {self.lacking[key]}" for key in needed if key in self.lacking]
+        if lines:
+            raise UsageError(
+                "\n".join(
+                    [
+                        f"{self.study.path}: the mirror {self.hub.folder} lacks data that the study needs:",
+                        *lines,
+                        "Add it there, or leave the tasks or languages out.",
+                    ]
+                )
+            )
+        return waiting
 
-    def _resolve_job(self, job: Job, known: dict[str, tuple[str, str]]) -> bool:
+    def _resolve_job(self, job: Job, known: dict[str, tuple[str, str]], write: bool) -> bool:
         found: dict[str, Artifact] = {}
         for unit in job.units:
             artifact = self._find(job, unit, known)
             if artifact is not None:
                 found[unit.key] = artifact
                 known[unit.key] = (artifact.content, artifact.status)
+        if not write:
+            return len(found) == len(job.units)
         path = self.receipt(job)
         if len(found) < len(job.units):
             path.unlink(missing_ok=True)
@@ -120,16 +144,14 @@ def _read(path: Path) -> dict[str, Outcome]:
         return {}  # missing or damaged: it is written anew or its job runs
 
 
-def open_hub(setting: str, folder: Path) -> Hub:
-    """The hub that a study's `hub` names: babel, mirror (ISTHMUS_HUB), or a mirror's path relative to `folder`.
+def open_hub(setting: str) -> Hub:
+    """The hub that a study's `hub` names: babel, mirror (ISTHMUS_HUB), or a mirror's folder.
 
     Raises:
-        UsageError: the mirror is not set or not a folder.
+        UsageError: the study says mirror and ISTHMUS_HUB is not set.
     """
     if setting == "babel":
         from isthmus.hubs.babel.hub import Babel
 
         return Babel()
-    if setting == "mirror":
-        return Mirror(settings.mirror_root())
-    return Mirror(settings.existing_folder(folder / setting, "The study's `hub`"))
+    return Mirror(settings.mirror_root() if setting == "mirror" else Path(setting))

@@ -4,8 +4,10 @@ The path of a hit imports nothing but this module's neighbours; the stage's own 
 """
 
 import contextlib
+import errno
 import functools
 import importlib
+import importlib.metadata
 import json
 import os
 import platform
@@ -15,14 +17,14 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from isthmus import receipt, settings
 from isthmus.closure import MissingModule, closure, outside
-from isthmus.errors import DataError, EnvironmentMismatch
+from isthmus.errors import DataError, EnvironmentMismatch, OutOfMemory, StorageError, UsageError
 from isthmus.log import say
 from isthmus.receipt import Outcome
 from isthmus.spec import canonical, digest
@@ -31,6 +33,10 @@ from isthmus.work import Work
 
 # A unit whose input has one of these has nothing to work on; the status passes on to it.
 BLOCKING = frozenset({"diverged", "no-gold"})
+LIBRARIES = ("torch", "transformers", "tokenizers", "sentencepiece", "safetensors", "numpy", "pyarrow")
+MORE_MEMORY = (
+    "Give the job more memory, or lower batch_size or tokens_per_batch in the recipe, then run again."
+)
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)
 
 
@@ -49,8 +55,9 @@ class Stop:
         for number in STOP_SIGNALS:
             signal.signal(number, self._note)
 
-    def _note(self, *_: object) -> None:
+    def _note(self, number: int, _: object) -> None:
         self.asked = True
+        signal.signal(number, signal.SIG_DFL)  # whoever asks twice means at once
 
 
 @dataclass
@@ -78,11 +85,17 @@ def run_job(job_path: Path, receipt_path: Path) -> None:
     Raises:
         IsthmusError: with the exit code that says what kind of failure it was.
     """
-    job = json.loads(job_path.read_text(encoding="utf-8"))
+    try:
+        job = json.loads(job_path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(
+            f"There is no job document {job_path} ({error}). Run Snakemake, or `isthmus plan`: they write it."
+        ) from error
     run = Run(job, Store(Path(job["store"])), Stop())
     run.stop.listen()
     missing = []
     for unit in job["units"]:
+        unit["sources"] = _contents_of_sources(run, unit)
         unit["digest"] = _digest(run, unit)
         artifact = run.store.find(job["stage"], unit["digest"])
         if artifact is None:
@@ -111,7 +124,8 @@ def publish(store: Store, outcome: Outcome, files: Mapping[str, str]) -> None:
 
 
 def _digest(run: Run, unit: Mapping[str, Any]) -> str:
-    inputs = _contents_of_sources(run, unit)
+    """The digest of a unit whose `sources` (hashes of the hub's files, by role) are known."""
+    inputs = dict(unit["sources"])
     for role, key in unit["parents"].items():
         if key not in run.parents:
             raise DataError(
@@ -143,7 +157,7 @@ def _make(run: Run, units: list[dict[str, Any]]) -> None:
                 continue
             work = _work(run, unit, claim)
             blocked = sorted((status, role) for role, status in work.statuses.items() if status in BLOCKING)
-            if blocked and run.job["stage"] not in ("tabulate", "report"):
+            if blocked and not run.job["publishes"]:  # tables show every status
                 status, role = blocked[0]
                 work.commit(status=status, reason=f"its input {role} has the status {status}")
             else:
@@ -151,7 +165,8 @@ def _make(run: Run, units: list[dict[str, Any]]) -> None:
         if works:
             order = {unit["name"]: place for place, unit in enumerate(units)}
             works.sort(key=lambda work: order[work.name])
-            importlib.import_module(run.job["module"]).run(works)
+            with _resources_end():
+                importlib.import_module(run.job["module"]).run(works)
     left = [unit["name"] for unit in units if unit["key"] not in run.outcomes]
     if left:
         raise RuntimeError(f"the stage {run.job['stage']} ended without a result for {', '.join(left)}")
@@ -193,6 +208,11 @@ def _commit(
     details: Mapping[str, Any] | None = None,
 ) -> None:
     _check_code([unit], "started")
+    if _contents_of_sources(run, unit) != unit["sources"]:
+        raise EnvironmentMismatch(
+            f"The mirror's files for {unit['name']} changed while they were read. Nothing was published. Run Snakemake "
+            "again when the mirror is complete."
+        )
     entries = {entry for other in run.job["units"] for entry in other["entries"]}
     strangers = outside(entries, sys.modules)
     if strangers:
@@ -215,10 +235,40 @@ def _commit(
             "cpu_seconds": time.process_time(),
             "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
             "host": socket.gethostname(),
-            "python": platform.python_version(),
+            "versions": _versions(),
         },
     }
     run.outcomes[unit["key"]] = Outcome.of(claim.commit(json.loads(canonical(record))))
+
+
+@contextlib.contextmanager
+def _resources_end() -> Iterator[None]:
+    """Give the errors of a machine that ran out of something their own exit codes.
+
+    Raises:
+        StorageError, OutOfMemory: the disk or the memory is full.
+    """
+    try:
+        yield
+    except MemoryError as error:
+        raise OutOfMemory(f"The memory did not suffice ({error}). {MORE_MEMORY}") from error
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise StorageError(f"The disk is full: {error}. Free space, then run again.") from error
+    except RuntimeError as error:
+        if type(error).__name__ != "OutOfMemoryError":  # torch's, which is not imported here
+            raise
+        raise OutOfMemory(f"The accelerator's memory did not suffice ({error}). {MORE_MEMORY}") from error
+
+
+def _versions() -> dict[str, str]:
+    """The versions of what was loaded: recorded, no part of the identity."""
+    loaded = [name for name in LIBRARIES if name in sys.modules]
+    return {
+        "python": platform.python_version(),
+        **{name: importlib.metadata.version(name) for name in loaded},
+    }
 
 
 def _check_code(units: list[Mapping[str, Any]] | list[dict[str, Any]], since: str) -> None:

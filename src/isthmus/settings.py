@@ -13,14 +13,14 @@ from isthmus.errors import UsageError
 
 def store_root() -> Path:
     """The folder of the store."""
-    return Path(os.environ.get("ISTHMUS_STORE") or "results/store")
+    return Path(os.environ.get("ISTHMUS_STORE") or "results/store").expanduser()
 
 
 def mirror_root() -> Path:
     """The folder of the mirror that ISTHMUS_HUB names.
 
     Raises:
-        UsageError: it is not set or not a folder.
+        UsageError: it is not set.
     """
     value = os.environ.get("ISTHMUS_HUB")
     if not value:
@@ -28,18 +28,7 @@ def mirror_root() -> Path:
             "The study says `hub: mirror`, but ISTHMUS_HUB is not set. Set it to a folder in the hub's layout "
             "(<owner>/<name>/<config>/<split>-00000-of-00001.parquet), or write that folder in the study: `hub: FOLDER`."
         )
-    return existing_folder(Path(value), "ISTHMUS_HUB")
-
-
-def existing_folder(path: Path, source: str) -> Path:
-    """The path if it is a folder.
-
-    Raises:
-        UsageError: it is not.
-    """
-    if not path.is_dir():
-        raise UsageError(f"{source} names the mirror {path}, which is not a folder. Correct it or mount it.")
-    return path.absolute()
+    return Path(value).expanduser().absolute()
 
 
 def verify_fully() -> bool:

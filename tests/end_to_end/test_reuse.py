@@ -4,6 +4,7 @@ import os
 import shutil
 import time
 
+import pyarrow.parquet as pq
 import pytest
 
 PUBLISH = {"tabulate": 1, "report": 1}
@@ -149,3 +150,19 @@ def test_an_edit_and_its_revert_reuse_everything_in_between(micro):
     micro.edit("target: {steps: 200,", "target: {steps: 20,")
     assert micro.planned() == {}
     assert (micro.results / "scores.parquet").read_bytes() == edited
+
+
+def test_a_collapsed_model_is_called_so_in_every_table(micro):
+    # A few steps at a tiny rate leave a model that answers everything alike.
+    micro.edit("target: {steps: 200, learning_rate: 2e-3}", "target: {steps: 2, learning_rate: 1e-7}")
+    micro.snakemake()
+    statuses = pq.read_table(micro.results / "scores.parquet")["status"].to_pylist()
+    assert set(statuses) == {"collapsed"}
+    assert "collapsed" in micro.isthmus("answer", "micro.yaml").stdout
+    assert "collapsed" in (micro.results / "report.html").read_text()
+
+
+def test_older_tables_are_called_older(micro):
+    assert "OLDER" not in micro.isthmus("answer", "micro.yaml").stdout
+    micro.edit("target: {steps: 200,", "target: {steps: 20,")
+    assert "OLDER TABLES: 10 of the study's 21 jobs" in micro.isthmus("answer", "micro.yaml").stdout

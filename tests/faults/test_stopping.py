@@ -21,7 +21,8 @@ def document(folder: Folder, rule: str) -> tuple[Path, Path]:
     receipts = [line.split()[1] for line in run.stdout.splitlines() if line.startswith(rule)]
     assert len(receipts) == 1, run.stdout
     key = receipts[0].removesuffix(".json")[-16:]
-    return folder.results / "jobs" / f"{key}.json", folder.path / receipts[0]
+    folder.snakemake("-n")  # writes the documents of the jobs that would run
+    return next((folder.results / "jobs").glob(f"{key}-*.json")), folder.path / receipts[0]
 
 
 def stage(folder: Folder, name: str, rule: str, source: Path = REPOSITORY / "src") -> subprocess.Popen:

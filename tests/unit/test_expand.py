@@ -14,7 +14,9 @@ from tests.conftest import MICRO
 
 def table(tmp_path: Path, text: str = MICRO) -> list[module.Job]:
     (tmp_path / "study.yaml").write_text(text)
-    return expand(load_study(tmp_path / "study.yaml"), Babel())
+    jobs, lacking = expand(load_study(tmp_path / "study.yaml"), Babel())
+    assert not lacking
+    return jobs
 
 
 def keys(jobs: list[module.Job]) -> dict[str, str]:
@@ -175,3 +177,19 @@ def test_five_thousand_jobs_expand_without_repeating_work(tmp_path):
     jobs = table(tmp_path, text)
     assert len(jobs) > 5000
     assert len({job.key for job in jobs}) == len(jobs)
+
+
+def test_text_can_be_an_intermediate_task(tmp_path):
+    arm = (
+        "  mnli: mnli\n  text: {task: wikipedia, recipe: {select: last}}\n  both: {mix: [mnli, wikipedia]}\n"
+    )
+    jobs = table(tmp_path, MICRO.replace("  mnli: mnli\n", arm))
+    assert places(jobs, "train_intermediate") == [
+        f"intermediate/tiny/{arm}/s1" for arm in ("mnli", "text", "both")
+    ]
+
+
+def test_an_arm_needs_english_data(tmp_path):
+    arm = "  mnli: mnli\n  text: {task: ccmatrix, recipe: {select: last}}\n"
+    with pytest.raises(UsageError, match="ccmatrix has no English data to train on"):
+        table(tmp_path, MICRO.replace("  mnli: mnli\n", arm))

@@ -34,25 +34,28 @@ def of_mnli(plan: Plan) -> Job:
 
 @pytest.fixture
 def fetched(work, monkeypatch) -> Path:
-    """The same with MNLI fetched; the mirror has nothing else, so only that job can be planned alone."""
+    """The same with MNLI fetched; the mirror has nothing else, which every plan says after it has resolved."""
     monkeypatch.setenv("ISTHMUS_HUB", str(work / "mirror"))
-    monkeypatch.setattr("isthmus.hubs.mirror.Mirror.offers", lambda *_: True)
     plan = Plan.of(Path("micro.yaml"))
     job = of_mnli(plan)
-    assert job in plan.resolve()
+    with pytest.raises(UsageError, match="lacks data"):
+        plan.resolve()
     run_job(plan.document(job), plan.receipt(job))
     return work
 
 
 def waiting() -> bool:
+    """Whether MNLI would have to be fetched, by the receipt that resolving leaves or drops."""
     plan = Plan.of(Path("micro.yaml"))
-    return of_mnli(plan) in plan.resolve()
+    with pytest.raises(UsageError, match="lacks data"):
+        plan.resolve()
+    return not plan.receipt(of_mnli(plan)).exists()
 
 
 def test_what_is_in_the_store_has_its_receipt(fetched):
     assert not waiting()
-    receipt = Plan.of(Path("micro.yaml"))
-    path = receipt.receipt(of_mnli(receipt))
+    plan = Plan.of(Path("micro.yaml"))
+    path = plan.receipt(of_mnli(plan))
     before = path.read_bytes(), path.stat().st_mtime
     path.unlink()
     assert not waiting()
@@ -78,9 +81,18 @@ def test_other_data_in_a_mirror_is_noticed(fetched):
     assert waiting()
 
 
-def test_what_was_fetched_stays_when_the_mirror_loses_it(fetched):
-    shutil.rmtree(fetched / "mirror" / "nyu-mll")
+@pytest.mark.parametrize("lost", ["mirror/nyu-mll", "mirror"])
+def test_what_was_fetched_stays_when_the_mirror_loses_it(fetched, lost):
+    shutil.rmtree(fetched / lost)
     assert not waiting()
+
+
+def test_looking_changes_nothing(fetched, monkeypatch):
+    plan = Plan.of(Path("micro.yaml"))
+    monkeypatch.setenv("ISTHMUS_STORE", str(fetched / "other"))
+    with pytest.raises(UsageError, match="lacks data"):
+        Plan.of(Path("micro.yaml")).resolve(write=False)
+    assert plan.receipt(of_mnli(plan)).exists()
 
 
 def test_a_store_may_lie_elsewhere(fetched, monkeypatch):
@@ -93,20 +105,24 @@ def test_a_store_may_lie_elsewhere(fetched, monkeypatch):
 def test_everything_that_a_mirror_lacks_is_listed_at_once(work, monkeypatch):
     monkeypatch.setenv("ISTHMUS_HUB", str(work / "mirror"))
     with pytest.raises(UsageError) as caught:
-        Plan.of(Path("micro.yaml"))
-    lines = str(caught.value).splitlines()
-    assert lines[0] == "micro.yaml: the hub lacks data that the study needs:"
-    assert len(lines) == 6
+        Plan.of(Path("micro.yaml")).resolve()
+    first, *lines, last = str(caught.value).splitlines()
+    assert first.startswith("micro.yaml: the mirror ")
+    assert len(lines) == 5
     assert any("xnli in de: tried facebook/xnli de (validation, test)" in line for line in lines)
+    assert last == "Add it there, or leave the tasks or languages out."
 
 
-def test_a_mirror_must_be_named_and_be_there(tmp_path, monkeypatch):
+def test_a_mirror_must_be_named(tmp_path, monkeypatch):
     monkeypatch.delenv("ISTHMUS_HUB", raising=False)
     with pytest.raises(UsageError, match="ISTHMUS_HUB is not set"):
-        open_hub("mirror", tmp_path)
-    monkeypatch.setenv("ISTHMUS_HUB", str(tmp_path / "gone"))
-    with pytest.raises(UsageError, match="not a folder"):
-        open_hub("mirror", tmp_path)
-    with pytest.raises(UsageError, match="The study's `hub`"):
-        open_hub("gone", tmp_path)
-    assert open_hub(".", tmp_path).folder == tmp_path
+        open_hub("mirror")
+    monkeypatch.setenv("ISTHMUS_HUB", str(tmp_path))
+    assert open_hub("mirror").folder == tmp_path
+    assert open_hub("/some/where").folder == Path("/some/where")
+
+
+def test_a_mirror_of_generated_data_is_known_as_such(work):
+    assert open_hub(str(work / "mirror")).synthetic
+    assert not open_hub(str(work)).synthetic
+    assert open_hub("babel").synthetic

@@ -7,17 +7,9 @@ import json
 import shutil
 from collections.abc import Sequence
 
-from isthmus.errors import DataError
+from isthmus.errors import DataError, Interrupted
 from isthmus.log import say
 from isthmus.work import Work
-
-TOKENIZER_FILES = [
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "sentencepiece.bpe.model",
-]
-ENCODER_FILES = [*TOKENIZER_FILES, "config.json", "*.safetensors", "*.safetensors.index.json"]
 
 
 def run(works: Sequence[Work]) -> None:
@@ -32,6 +24,8 @@ def run(works: Sequence[Work]) -> None:
     for work in works:
         source = work.spec["source"]
         for path in encoder_files(work.inputs["hub"], source["id"], work.spec["files"]):
+            if work.interrupted():
+                raise Interrupted(f"Stopped while fetching {work.name}. Run the same command again to go on.")
             shutil.copyfile(path, work.folder / path.name)
         _check(work)
         size = sum(path.stat().st_size for path in work.folder.iterdir())

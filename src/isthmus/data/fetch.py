@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from isthmus.errors import DataError
+from isthmus.errors import DataError, Interrupted
 from isthmus.hubs import HUB_MODULES
 from isthmus.log import say
 from isthmus.work import Work
@@ -26,6 +26,8 @@ def run(works: Sequence[Work]) -> None:
     for work in works:
         rows = {}
         for split, hub_split in work.spec["splits"].items():
+            if work.interrupted():
+                raise Interrupted(f"Stopped while fetching {work.name}. Run the same command again to go on.")
             where = f"{work.name} {split} ({work.spec['source']['id']} {work.spec['source']['config']} {hub_split})"
             table = canonical_rows(read(work, hub_split), work.spec, where)
             pq.write_table(table, work.folder / f"{split}.parquet", compression="zstd")

@@ -43,7 +43,12 @@ def run(works: Sequence[Work]) -> None:
             loaded = {folder: Checkpoint(folder)}  # one at a time: large models do not fit twice
         table = predict(work, recipe, loaded[folder])
         write_table(table, work.folder / "predictions.parquet")
-        work.commit(details={"rows": len(table), "seconds": round(time.perf_counter() - start, 3)})
+        status = work.statuses["model"]  # a collapsed model's answers are its answers, and say what they are
+        work.commit(
+            status=status,
+            reason="" if status == "ok" else f"The model's status is {status}.",
+            details={"rows": len(table), "seconds": round(time.perf_counter() - start, 3)},
+        )
 
 
 class Checkpoint:

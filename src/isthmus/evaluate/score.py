@@ -95,8 +95,8 @@ class Column:
 def _read(file: Path, column: str, what: str) -> Column:
     if not file.is_file():
         raise DataError(
-            f"There is no {what} file {file}. The artifact is damaged, or made for another split: "
-            "`isthmus store doctor` checks it; then run the study again."
+            f"There is no {what} file {file}. The artifact is damaged: remove its folder, then run "
+            "the study again; it is made anew."
         )
     parquet = pq.ParquetFile(file)
     absent = [name for name in ("id", column) if name not in parquet.schema_arrow.names]

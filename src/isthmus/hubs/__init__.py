@@ -9,10 +9,15 @@ from typing import Any, Protocol
 HUB_MODULES = {"babel": "isthmus.hubs.babel.hub", "hub": "isthmus.hubs.mirror"}
 
 
+# A mirror with this file holds generated data, and every table made from it says so.
+SYNTHETIC_MARK = "SYNTHETIC.md"
+
+
 class Hub(Protocol):
-    """What the plan asks of a hub. `kind` stands in specs."""
+    """What the plan asks of a hub. `kind` stands in specs; `synthetic` marks every number that comes of it."""
 
     kind: str
+    synthetic: bool
     folder: Path | None
 
     def languages(self) -> tuple[str, ...] | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isthmus.errors import DataError, HubError
+from isthmus.hubs import SYNTHETIC_MARK
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -23,6 +24,7 @@ class Mirror:
     def __init__(self, folder: Path) -> None:
         self.folder: Path | None = folder
         self._root = folder
+        self.synthetic = (folder / SYNTHETIC_MARK).is_file()
 
     def languages(self) -> tuple[str, ...] | None:
         """Only the datasets limit a mirror's languages."""
@@ -36,7 +38,8 @@ class Mirror:
         """The hashes of the files that a spec reads, by role."""
         source = spec["source"]
         if "splits" not in spec:
-            return _hashes(encoder_files(self._root, source["id"], spec["files"]))
+            files = found_files(self._root, source["id"], spec["files"])
+            return _hashes(files) if files else None
         found: dict[str, str] = {}
         for split in spec["splits"].values():
             paths = shards(self._root, source["id"], source["config"], split)
@@ -96,11 +99,19 @@ def encoder_files(root: Path, hub_id: str, patterns: list[str]) -> list[Path]:
     Raises:
         HubError: the mirror does not have the encoder.
     """
-    folder = root / hub_id
-    if not (folder / "config.json").is_file():
+    files = found_files(root, hub_id, patterns)
+    if not files:
         raise HubError(
             f"The mirror {root} has no encoder {hub_id}: expected {Path(hub_id)}/config.json. Add it there."
         )
+    return files
+
+
+def found_files(root: Path, hub_id: str, patterns: list[str]) -> list[Path]:
+    """The same, but none where there is no encoder."""
+    folder = root / hub_id
+    if not (folder / "config.json").is_file():
+        return []
     return sorted({path for pattern in patterns for path in folder.glob(pattern)})
 
 

@@ -1,5 +1,6 @@
 """Inference: a family's outputs for all examples, in batches of about one length, back in the order they came."""
 
+import os
 from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
@@ -73,6 +74,7 @@ def to_device(module: nn.Module) -> None:
 
 def settle(threads: int) -> None:
     """Make sums come out alike: a fixed number of threads, deterministic kernels only."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what deterministic cuBLAS asks for
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)
     # A check for bugs that would cost time in every step.

@@ -108,5 +108,5 @@ def examples(cell: Cell) -> pa.Table:
 def _damaged(file: Path | None, why: str) -> StorageError:
     return StorageError(
         f"A score that the store counts as finished cannot be read ({file or 'no folder'}): {why}. "
-        "`isthmus store doctor` finds damaged artifacts; delete this one and run the study again."
+        "Remove its folder and run the study again; it is made anew."
     )

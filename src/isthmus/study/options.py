@@ -111,11 +111,7 @@ class OptionChecks(References):
 
     def _selection(self, effective: Effective) -> None:
         run = effective.run
-        targets = self.found(self.file.targets) if run.stage == "target" else []
-        served = [task for task in targets if task.training_set in run.tasks]
-        if effective.options["select"] == "last" or any(
-            "dev" in task.splits for task in [*effective.tasks, *served]
-        ):
+        if effective.options["select"] == "last" or any("dev" in task.splits for task in effective.tasks):
             return
         where = self._giver(effective, "select") or run.place or ("recipe",)
         text = f"{', '.join(run.tasks)} has no development examples to select a checkpoint by"

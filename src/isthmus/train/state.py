@@ -41,7 +41,7 @@ class Slots:
         name = "b" if newest is not None and newest[0].name == "a" else "a"
         slot, other = self.folder / name, self.folder / ("a" if name == "b" else "b")
         try:
-            shutil.rmtree(slot, ignore_errors=True)
+            _remove(slot)
             slot.mkdir(parents=True)
             save_file({key: tensor.contiguous() for key, tensor in tensors.items()}, slot / TENSORS)
             manifest = {"owner": self.owner, "sha256": _sha256(slot / TENSORS), "facts": facts}
@@ -55,7 +55,7 @@ class Slots:
             raise StorageError(
                 f"The training state in {slot} does not read back as it was written: check the disk."
             )
-        shutil.rmtree(other, ignore_errors=True)
+        _remove(other)
 
     def load(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
         """The newest whole state of this run, or None."""
@@ -74,13 +74,21 @@ class Slots:
         """The slot's manifest if the slot is whole and this run's. Half-written slots are what kills leave."""
         if not (slot / MANIFEST).is_file():
             return None
-        manifest: dict[str, Any] = json.loads((slot / MANIFEST).read_text(encoding="utf-8"))
-        if manifest["owner"] != self.owner:
-            return None
-        if _sha256(slot / TENSORS) != manifest["sha256"]:
+        try:
+            manifest: dict[str, Any] = json.loads((slot / MANIFEST).read_text(encoding="utf-8"))
+            whole = manifest["sha256"] == _sha256(slot / TENSORS)
+            mine = manifest["owner"] == self.owner
+        except (OSError, ValueError, KeyError, TypeError):
+            whole, mine = False, True
+        if not whole:
             say(f"The training state in {slot} is damaged and is not used.")
-            return None
-        return manifest
+        return manifest if whole and mine else None
+
+
+def _remove(slot: Path) -> None:
+    """The manifest goes first: a slot that a kill leaves half removed is no state, not a damaged one."""
+    (slot / MANIFEST).unlink(missing_ok=True)
+    shutil.rmtree(slot, ignore_errors=True)
 
 
 def _sha256(path: Path) -> str:

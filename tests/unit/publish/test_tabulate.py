@@ -75,7 +75,7 @@ def test_a_finished_score_that_cannot_be_read_is_an_error(invented: Any, content
         file.unlink()
     else:
         file.write_text(content)
-    with pytest.raises(StorageError, match=r"score\.json.*isthmus store doctor"):
+    with pytest.raises(StorageError, match=r"score\.json.*made anew"):
         invented.tabulate()
 
 

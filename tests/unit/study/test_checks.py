@@ -140,7 +140,7 @@ def test_a_target_and_its_training_set(tmp_path: Path, edit: tuple[str, str], li
     assert problems(tmp_path, study) == [f"12: targets[1]: {line}"]
 
 
-def test_a_checkpoint_may_be_selected_by_the_targets_development_examples(tmp_path: Path) -> None:
+def test_a_checkpoint_is_selected_by_the_training_sets_own_development_examples(tmp_path: Path) -> None:
     tasks = tmp_path / "mine"
     tasks.mkdir()
     text = (
@@ -153,8 +153,9 @@ def test_a_checkpoint_may_be_selected_by_the_targets_development_examples(tmp_pa
     (tasks / "dates.yaml").write_text(dates)
     path = tmp_path / "study.yaml"
     path.write_text(BASE.replace("hub: babel", "tasks: mine").replace("[xnli, pawsx]", "[xnli, dates]"))
-    assert load_study(path).tasks["dates"].training_set == "base"
-    (tasks / "dates.yaml").write_text(dates.replace("dev: dev, ", ""))
+    # The target's development examples serve other languages; training never reads them.
     assert problems(tmp_path, path.read_text()) == [
         "15: recipe: base has no development examples to select a checkpoint by: write select: last."
     ]
+    (tasks / "base.yaml").write_text(base.replace("train: train", "train: train, dev: dev"))
+    assert load_study(path).tasks["dates"].training_set == "base"

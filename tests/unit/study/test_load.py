@@ -40,7 +40,7 @@ def test_the_default_study() -> None:
     }
     spec = elide(found.recipe_for("pretrain", tiny.data))
     assert spec["select"] == "last"
-    assert spec["learning_rate"] == 1e-3
+    assert spec["learning_rate"] == 3e-3
 
 
 def test_the_first_study_on_real_data() -> None:

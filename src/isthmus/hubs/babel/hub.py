@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from isthmus.errors import HubError
+from isthmus.hubs import SYNTHETIC_MARK
 from isthmus.hubs.babel import nli, paraphrase, texts
 from isthmus.hubs.babel.languages import LANGUAGES
 from isthmus.hubs.babel.tables import SYNTHETIC, Dataset, table
@@ -70,6 +71,8 @@ def write_tree(folder: Path, ids: Iterable[str] | None = None) -> None:
     Each becomes <owner>/<name>/<config>/<split>-00000-of-00001.parquet with a README.md that names the configs,
     as `datasets.load_dataset` reads them, and says that all is synthetic.
     """
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    (Path(folder) / SYNTHETIC_MARK).write_text(SYNTHETIC + "\n", encoding="utf-8")
     for hub_id in DATASETS if ids is None else ids:
         dataset = DATASETS.get(hub_id) or _find(hub_id, "")
         root = Path(folder) / hub_id
@@ -100,6 +103,7 @@ class Babel:
     """The plan's view of babel."""
 
     kind = "babel"
+    synthetic = True
     folder: Path | None = None
 
     def languages(self) -> tuple[str, ...] | None:
