@@ -37,7 +37,8 @@ class PretrainOptions(Strict):
         description="Tasks of text without labels; those with translations serve `pairs` and `code_switch`."
     )
     languages: Languages = Field(
-        default="all", description="`all` = every language of `data` that the hub has, or a list of codes."
+        default="all",
+        description="`all` = every language that `data` lists (of those, babel's own where the hub is babel), or a list of codes.",
     )
     vocab_size: Annotated[int, Field(ge=64, le=1_000_000), Written] = Field(
         default=8000, description="Pieces of the tokenizer, special tokens included."
@@ -181,7 +182,8 @@ class StudyFile(Strict):
     )
     targets: Annotated[list[str], Field(min_length=1)] = Field(description="Tasks to transfer to and score.")
     languages: Languages = Field(
-        default="all", description="`all` = each target's languages that the hub has, or a list of codes."
+        default="all",
+        description="`all` = every language that each target lists (of those, babel's own where the hub is babel), or a list of codes.",
     )
     seeds: Annotated[list[Seed], Field(min_length=1)] = Field(
         default=[1], description="Seeds of intermediate and target training."
