@@ -27,12 +27,11 @@ HUBS = ("babel", "mirror")
 _HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,95}(/[A-Za-z0-9][A-Za-z0-9_.-]{0,95})?\Z")
 
 
-@dataclass(frozen=True)
-
 RESERVED = ("store", "logs")
 """Folders of results/ that are no study's."""
 
 
+@dataclass(frozen=True)
 class References:
     """The file as far as it could be read, what it refers to, and where problems go.
 
@@ -88,7 +87,9 @@ class Checks(References):
             if text is not None:
                 self.problems.add(where, text)
         if self.file.study in RESERVED:
-            self.problems.add(("study",), f"results/{self.file.study} is taken by isthmus: choose another name.")
+            self.problems.add(
+                ("study",), f"results/{self.file.study} is taken by isthmus: choose another name."
+            )
         self.problems.add_duplicates(("seeds",), self.file.seeds)
 
     def _hub(self) -> None:
