@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from isthmus import jobs, receipt, runner
+from isthmus import errors, jobs, receipt, runner
 from isthmus.closure import closure
 from isthmus.errors import DataError, EnvironmentMismatch, UsageError
 from isthmus.jobs import JobTable, Unit
@@ -180,3 +180,40 @@ def test_published_files_are_copied_and_mended(bench):
     target.write_text("scribble")
     bench.run(unit, publishes={"out.txt": str(target)})
     assert target.read_text() == "x{}"
+
+
+def test_a_source_that_changes_while_it_is_read_is_not_stored(bench):
+    bench.stage("fetch", writing("x"))
+    states = iter([{"file/a": "old"}, {"file/a": "new"}])
+    bench.monkeypatch.setattr(runner, "_contents_of_sources", lambda *_: next(states))
+    unit = Unit("fetch", "a", {})
+    with pytest.raises(EnvironmentMismatch, match="changed while they were read"):
+        bench.run(unit)
+    assert bench.store.find("fetch", unit.digest({"file/a": "old"})) is None
+
+
+class OutOfMemoryError(RuntimeError):
+    """Stands in for torch's, which the runner knows by name."""
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (MemoryError("no more"), 77),
+        (OutOfMemoryError("no more"), 77),
+        (OSError(28, "No space left on device"), 74),
+    ],
+)
+def test_a_machine_that_runs_out_has_its_own_exit_codes(bench, error, code):
+    def run(works):
+        raise error
+
+    bench.stage("train", run)
+    with pytest.raises(errors.IsthmusError) as caught:
+        bench.run(Unit("train", "a", {}))
+    assert caught.value.exit_code == code
+
+
+def test_a_missing_job_document_says_who_writes_it(tmp_path):
+    with pytest.raises(UsageError, match="Run Snakemake"):
+        runner.run_job(tmp_path / "gone.json", tmp_path / "receipt.json")

@@ -60,6 +60,28 @@ def test_a_kill_between_the_new_state_and_the_end_of_the_old_takes_the_newer(tmp
     assert slots.load()[1]["step"] == 2
 
 
+@pytest.mark.parametrize("harm", ["tensors gone", "empty manifest", "half a manifest", "another shape"])
+def test_whatever_is_left_of_the_older_slot_never_hides_the_newer(tmp_path: Path, harm: str) -> None:
+    slots = Slots(tmp_path, "me")
+    slots.save(values(1), {"step": 1})
+    Slots(tmp_path / "other", "me").save(values(2), {"step": 2})
+    (tmp_path / "other" / "a").rename(tmp_path / "b")
+    if harm == "tensors gone":  # as a removal leaves it that a kill cut short
+        (tmp_path / "a" / state.TENSORS).unlink()
+    else:
+        text = {"empty manifest": "", "half a manifest": '{"owner": "me"', "another shape": "[]"}[harm]
+        (tmp_path / "a" / state.MANIFEST).write_text(text)
+    assert Slots(tmp_path, "me").load()[1]["step"] == 2
+
+
+def test_the_manifest_goes_before_the_rest_of_a_slot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    slots = Slots(tmp_path, "me")
+    slots.save(values(1), {"step": 1})
+    monkeypatch.setattr(state.shutil, "rmtree", lambda *_, **__: None)  # killed right before it
+    state._remove(tmp_path / "a")
+    assert Slots(tmp_path, "me").load() is None
+
+
 def test_another_runs_state_is_not_taken_over(tmp_path: Path) -> None:
     Slots(tmp_path, "somebody").save(values(1), {"step": 9})
     assert Slots(tmp_path, "me").load() is None
