@@ -89,7 +89,7 @@ def run_job(job_path: Path, receipt_path: Path) -> None:
         job = json.loads(job_path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(
-            f"There is no job document {job_path} ({error}). Run Snakemake, or `isthmus plan`: they write it."
+            f"There is no job document {job_path} ({error}). Run Snakemake: its dry run writes it."
         ) from error
     run = Run(job, Store(Path(job["store"])), Stop())
     run.stop.listen()
