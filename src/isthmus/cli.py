@@ -63,23 +63,15 @@ def _parser() -> argparse.ArgumentParser:
 def _run(options: argparse.Namespace) -> int:
     from isthmus.plan import Plan
 
-    plan = Plan.of(
-        options.study
-    )  # says what is wrong before Snakemake reads the file in its own, unbounded way
+    # Says what is wrong before Snakemake reads the file in its own, unbounded way.
+    plan = Plan.of(options.study)
     snakefile = REPOSITORY / "Snakefile"
     if not snakefile.is_file():
         raise UsageError(
             f"There is no Snakefile in {REPOSITORY}. `isthmus run` needs the repository: clone it and run `make` there."
         )
-    command = [
-        sys.executable,
-        "-m",
-        "snakemake",
-        "--snakefile",
-        str(snakefile),
-        "--configfile",
-        str(options.study),
-    ]
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(snakefile)]
+    command += ["--configfile", str(options.study)]
     code = subprocess.run(
         [*command, *options.snakemake], env={**os.environ, "ISTHMUS_RUN": "1"}, check=False
     ).returncode

@@ -4,7 +4,7 @@ Read `Expansion.run` from top to bottom: it is the DAG.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from isthmus.errors import UsageError
 from isthmus.hubs import HUB_MODULES, Hub
@@ -82,8 +82,7 @@ class Expansion:
             if offered is not None and languages != "all"
             if (missing := [language for language in languages if language not in offered])
         ]
-        trained = [task for arm in self.study.arms.values() for link in arm.links for task in link.tasks]
-        for name in dict.fromkeys([*trained, *self.training_sets()]):
+        for name in dict.fromkeys([*self.arm_tasks(), *self.training_sets()]):
             if ENGLISH not in self.study.tasks[name].codes:
                 problems.append(f"{self.study.path}: {name} has no English data to train on.")
         if problems:
@@ -91,15 +90,21 @@ class Expansion:
 
     def languages(self, task: Task) -> list[str]:
         """The languages of a task that the study asks for and the hub has, in the catalogue's order."""
-        wanted = task.codes if self.study.languages == "all" else self.study.languages
-        offered = self.hub.languages()
-        return [code for code in task.codes if code in wanted and (offered is None or code in offered)]
+        return self.offered(task, self.study.languages)
 
     def text_languages(self, encoder: PretrainedEncoder, task: Task) -> list[str]:
         """The languages of a pre-training text. `all` is all that the hub has: no matter of the study's targets."""
-        wanted = task.codes if encoder.languages == "all" else encoder.languages
-        offered = self.hub.languages()
-        return [code for code in task.codes if code in wanted and (offered is None or code in offered)]
+        return self.offered(task, encoder.languages)
+
+    def offered(self, task: Task, asked: tuple[str, ...] | Literal["all"]) -> list[str]:
+        """The languages of a task that are asked for and that the hub does not rule out, in the catalogue's order."""
+        limits = [set(codes) for codes in (None if asked == "all" else asked, self.hub.languages()) if codes]
+        return [code for code in task.codes if all(code in limit for limit in limits)]
+
+    def arm_tasks(self) -> list[str]:
+        """Every task that an arm trains on, once."""
+        tasks = (task for arm in self.study.arms.values() for link in arm.links for task in link.tasks)
+        return list(dict.fromkeys(tasks))
 
     def training_sets(self) -> dict[str, list[Task]]:
         """Each training set with the targets that it serves: SQuAD is trained once for XQuAD and MLQA."""
@@ -118,10 +123,8 @@ class Expansion:
                     needed.setdefault(name, set()).update(
                         self.text_languages(encoder, self.study.tasks[name])
                     )
-        for arm in self.study.arms.values():
-            for link in arm.links:
-                for name in link.tasks:
-                    needed.setdefault(name, set()).add(ENGLISH)
+        for name in self.arm_tasks():
+            needed.setdefault(name, set()).add(ENGLISH)
         for training_set, targets in self.training_sets().items():
             needed.setdefault(training_set, set()).add(ENGLISH)
             for task in targets:
@@ -176,8 +179,7 @@ class Expansion:
     def tokenizer(self, name: str, encoder: PretrainedEncoder) -> Unit:
         """The tokenizer trained on the encoder's pre-training text."""
         parents = {
-            f"data/{task}/{language}": unit
-            for (task, language), unit in self.texts(encoder, self.data_of).items()
+            f"data/{task}/{language}": self.data[task, language] for task, language in self.texts(encoder)
         }
         spec = {
             "vocab_size": encoder.vocab_size,
@@ -190,24 +192,17 @@ class Expansion:
         self.table.add("train_tokenizer", f"tokenizer/{name}", [unit])
         return unit
 
-    def texts(self, encoder: PretrainedEncoder, unit_of: Any) -> dict[tuple[str, str], Unit]:
-        """The encoder's pre-training text, task by task and language by language."""
-        return {
-            (task, language): unit_of(task, language)
+    def texts(self, encoder: PretrainedEncoder) -> list[tuple[str, str]]:
+        """The encoder's pre-training text: task by task, language by language."""
+        return [
+            (task, language)
             for task in encoder.data
             for language in self.text_languages(encoder, self.study.tasks[task])
-        }
-
-    def data_of(self, task: str, language: str) -> Unit:
-        """The unit that fetches this."""
-        return self.data[task, language]
+        ]
 
     def tokenize(self, encoder: str, tokenizer: Unit, texts: Iterable[str]) -> None:
         """One job per task that this encoder reads, one unit per language."""
-        mine = {
-            *texts,
-            *(task for arm in self.study.arms.values() for link in arm.links for task in link.tasks),
-        }
+        mine = {*texts, *self.arm_tasks()}
         for task in dict.fromkeys(task for task, _ in self.data):
             if self.study.tasks[task].is_text and task not in mine:
                 continue
@@ -229,13 +224,13 @@ class Expansion:
 
     def pretrain(self, name: str, encoder: PretrainedEncoder, tokenizer: Unit) -> Unit:
         """An encoder from scratch: the same stage as any training, with a random parent."""
-        texts = self.texts(encoder, lambda task, language: self.tokens[name, task, language])
+        texts = self.texts(encoder)
         tasks = [
             training_task(self.study.tasks[task], [language for other, language in texts if other == task])
             for task in encoder.data
         ]
         recipe = self.study.recipe_for("pretrain", encoder.data)
-        parents = {f"tokens/{task}/{language}": unit for (task, language), unit in texts.items()}
+        parents = {f"tokens/{task}/{language}": self.tokens[name, task, language] for task, language in texts}
         spec = {"tasks": tasks, "recipe": elide(recipe), "seed": encoder.seed, "init": architecture(encoder)}
         unit = Unit("train", name, spec, {"tokenizer": tokenizer, **parents}, plugins_of(tasks))
         self.table.add("pretrain_encoder", f"encoder/{name}/s{encoder.seed}", [unit], recipe["threads"])

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from isthmus import errors, jobs, receipt, runner
-from isthmus.closure import closure
 from isthmus.errors import DataError, EnvironmentMismatch, UsageError
 from isthmus.jobs import JobTable, Unit
 from isthmus.store import Store
@@ -143,32 +142,34 @@ def test_code_outside_the_closure_is_refused(bench):
         bench.run(Unit("train", "a", {}))
 
 
-def test_a_damaged_input_is_not_used(bench):
+@pytest.fixture
+def child(bench) -> Unit:
+    """A unit whose input was made and then damaged, byte for byte as long as before."""
     bench.stage("train", writing("x"))
     parent = Unit("train", "a", {})
     (made,) = bench.run(parent).values()
     path = bench.store.folder("train", made.digest) / "out.txt"
     path.write_text("y" + path.read_text()[1:])
     bench.stage("predict", writing("z"))
-    with pytest.raises(Exception, match="damaged"):
-        bench.run(Unit("predict", "b", {}, {"model": parent}))
-    assert bench.store.find("train", made.digest) is None
+    return Unit("predict", "b", {}, {"model": parent})
 
 
-def test_the_check_can_be_set_to_sizes(bench):
+def test_a_damaged_input_is_not_used(bench, child):
+    with pytest.raises(errors.StorageError, match="damaged"):
+        bench.run(child)
+    parent = child.parents["model"]
+    assert bench.store.find("train", parent.digest({})) is None
+
+
+def test_the_check_can_be_set_to_sizes(bench, child):
     bench.monkeypatch.setenv("ISTHMUS_VERIFY", "size")
-    test_code = closure([ENTRY])
-    assert test_code
-    bench.stage("train", writing("x"))
-    parent = Unit("train", "a", {})
-    (made,) = bench.run(parent).values()
-    path = bench.store.folder("train", made.digest) / "out.txt"
-    path.write_text("y" + path.read_text()[1:])
-    bench.stage("predict", writing("z"))
-    assert bench.run(Unit("predict", "b", {}, {"model": parent}))
+    assert bench.run(child)
+
+
+def test_another_check_than_these_is_refused(bench, child):
     bench.monkeypatch.setenv("ISTHMUS_VERIFY", "never")
     with pytest.raises(UsageError, match="ISTHMUS_VERIFY"):
-        bench.run(Unit("predict", "c", {"other": 1}, {"model": parent}))
+        bench.run(child)
 
 
 def test_published_files_are_copied_and_mended(bench):
