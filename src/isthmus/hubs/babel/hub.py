@@ -9,13 +9,24 @@ import pyarrow.parquet as pq
 
 from isthmus.errors import HubError
 from isthmus.hubs import SYNTHETIC_MARK
-from isthmus.hubs.babel import nli, paraphrase, texts
+from isthmus.hubs.babel import bitext, choices, nli, paraphrase, spans, tags, texts
 from isthmus.hubs.babel.languages import LANGUAGES
 from isthmus.hubs.babel.tables import SYNTHETIC, Dataset, table
 
-DATASETS: Mapping[str, Dataset] = {
-    dataset.hub_id: dataset for dataset in (*nli.DATASETS, *paraphrase.DATASETS, *texts.DATASETS)
-}
+
+def _by_id(datasets: Iterable[Dataset]) -> dict[str, tuple[Dataset, ...]]:
+    found: dict[str, tuple[Dataset, ...]] = {}
+    for dataset in datasets:
+        found[dataset.hub_id] = (*found.get(dataset.hub_id, ()), dataset)
+    return found
+
+
+# A hub id may hold several datasets with other columns (GLUE, XTREME); no two share a config.
+DATASETS: Mapping[str, tuple[Dataset, ...]] = _by_id(
+    dataset
+    for module in (nli, paraphrase, tags, spans, choices, bitext, texts)
+    for dataset in module.DATASETS
+)
 
 
 def languages() -> tuple[str, ...]:
@@ -25,19 +36,17 @@ def languages() -> tuple[str, ...]:
 
 def offers(hub_id: str, config: str, split: str) -> bool:
     """Does babel have this split?"""
-    dataset = DATASETS.get(hub_id)
-    return dataset is not None and config in dataset.configs and split in dataset.splits
+    return any(config in dataset.configs and split in dataset.splits for dataset in DATASETS.get(hub_id, ()))
 
 
 def _find(hub_id: str, config: str, split: str | None = None) -> Dataset:
     """The dataset. Raises HubError that says what babel has instead."""
     if hub_id not in DATASETS:
         raise HubError(f"babel has no dataset {hub_id}. It has: {', '.join(sorted(DATASETS))}.")
-    dataset = DATASETS[hub_id]
-    if config not in dataset.configs:
-        raise HubError(
-            f"babel has no config {config} of {hub_id}. It has: {', '.join(sorted(dataset.configs))}."
-        )
+    dataset = next((dataset for dataset in DATASETS[hub_id] if config in dataset.configs), None)
+    if dataset is None:
+        there = sorted(config for dataset in DATASETS[hub_id] for config in dataset.configs)
+        raise HubError(f"babel has no config {config} of {hub_id}. It has: {', '.join(there)}.")
     if split is not None and split not in dataset.splits:
         raise HubError(
             f"babel has no split {split} of {hub_id} {config}. It has: {', '.join(dataset.splits)}."
@@ -54,10 +63,10 @@ def serve(hub_id: str, config: str, split: str) -> pa.Table:
     return table(dataset, dataset.rows(dataset.configs[config], split))
 
 
-def oracle(hub_id: str, config: str, row: Mapping[str, Any]) -> int:
-    """The index of the row's label, decided from its text alone by parsing it.
+def oracle(hub_id: str, config: str, row: Mapping[str, Any]) -> Any:
+    """The row's answer as its column has it (a label's index), decided from its text alone by parsing it.
 
-    Raises HubError for datasets without labels, DataError if a sentence is not one of the language.
+    Raises HubError for datasets without answers, DataError if a sentence is not one of the language.
     """
     dataset = _find(hub_id, config)
     if dataset.oracle is None:
@@ -74,24 +83,26 @@ def write_tree(folder: Path, ids: Iterable[str] | None = None) -> None:
     Path(folder).mkdir(parents=True, exist_ok=True)
     (Path(folder) / SYNTHETIC_MARK).write_text(SYNTHETIC + "\n", encoding="utf-8")
     for hub_id in DATASETS if ids is None else ids:
-        dataset = DATASETS.get(hub_id) or _find(hub_id, "")
+        datasets = DATASETS.get(hub_id) or (_find(hub_id, ""),)
         root = Path(folder) / hub_id
-        for config in dataset.configs:
-            (root / config).mkdir(parents=True, exist_ok=True)
-            for split in dataset.splits:
-                path = root / config / f"{split}-00000-of-00001.parquet"
-                pq.write_table(serve(hub_id, config, split), path, compression="zstd")
-        (root / "README.md").write_text(_card(dataset), encoding="utf-8")
+        for dataset in datasets:
+            for config in dataset.configs:
+                (root / config).mkdir(parents=True, exist_ok=True)
+                for split in dataset.splits:
+                    path = root / config / f"{split}-00000-of-00001.parquet"
+                    pq.write_table(serve(hub_id, config, split), path, compression="zstd")
+        (root / "README.md").write_text(_card(hub_id, datasets), encoding="utf-8")
 
 
-def _card(dataset: Dataset) -> str:
+def _card(hub_id: str, datasets: Iterable[Dataset]) -> str:
     """The dataset card: its configs as YAML, then what it is."""
     lines = ["---", "configs:"]
-    for config in dataset.configs:
-        lines += [f"- config_name: {config}", "  data_files:"]
-        for split in dataset.splits:
-            lines += [f"  - split: {split}", f"    path: {config}/{split}-*"]
-    return "\n".join([*lines, "---", f"# {dataset.hub_id}, as babel has it", "", SYNTHETIC, ""])
+    for dataset in datasets:
+        for config in dataset.configs:
+            lines += [f"- config_name: {config}", "  data_files:"]
+            for split in dataset.splits:
+                lines += [f"  - split: {split}", f"    path: {config}/{split}-*"]
+    return "\n".join([*lines, "---", f"# {hub_id}, as babel has it", "", SYNTHETIC, ""])
 
 
 def read(source: Mapping[str, Any], split: str, folder: Path | None) -> pa.Table:

@@ -1,0 +1,5 @@
+"""Tagged words."""
+
+from isthmus.hubs.babel.tables import Dataset
+
+DATASETS: tuple[Dataset, ...] = ()
