@@ -3,14 +3,15 @@
 Read `Expansion.run` from top to bottom: it is the DAG.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from isthmus.errors import UsageError
-from isthmus.hubs import HUB_MODULES, Hub
+from isthmus.hubs import HUB_MODULES, Hub, wanted
 from isthmus.jobs import Job, JobTable, Unit
 from isthmus.recipe import elide
 from isthmus.study.load import Arm, HubEncoder, Link, PretrainedEncoder, Study
+from isthmus.study.recipes import READ_BY
 from isthmus.tasks.task import Task
 from isthmus.units import (
     ENCODER_FILES,
@@ -24,6 +25,9 @@ from isthmus.units import (
 )
 
 ENGLISH = "en"
+# In the place of a training set in paths: the predictions of the encoder as its arm leaves it.
+UNTRAINED = "untrained"
+READ_BY_PREDICTION = ("max_length", "threads")
 
 
 def expand(study: Study, hub: Hub) -> tuple[list[Job], dict[str, str]]:
@@ -61,9 +65,10 @@ class Expansion:
             for seed in self.study.seeds:
                 for arm in self.study.arms.values():
                     parent = self.intermediate(encoder, start, arm, seed)
-                    for training_set in self.training_sets():
+                    self.predict_and_score(encoder, parent, arm, UNTRAINED, self.untrained(), seed)
+                    for training_set, targets in self.training_sets().items():
                         model = self.target(encoder, parent, arm, training_set, seed)
-                        self.predict_and_score(encoder, model, arm, training_set, seed)
+                        self.predict_and_score(encoder, model, arm, training_set, targets, seed)
         self.publish()
         return self.table.jobs
 
@@ -82,7 +87,7 @@ class Expansion:
             if offered is not None and languages != "all"
             if (missing := [language for language in languages if language not in offered])
         ]
-        for name in dict.fromkeys([*self.arm_tasks(), *self.training_sets()]):
+        for name in dict.fromkeys([*self.arm_datasets(), *self.training_sets()]):
             if ENGLISH not in self.study.tasks[name].codes:
                 problems.append(f"{self.study.path}: {name} has no English data to train on.")
         if problems:
@@ -106,13 +111,23 @@ class Expansion:
         tasks = (task for arm in self.study.arms.values() for link in arm.links for task in link.tasks)
         return list(dict.fromkeys(tasks))
 
+    def arm_datasets(self) -> list[str]:
+        """Every task whose data an arm reads, once: a task may unite several."""
+        return list(
+            dict.fromkeys(name for task in self.arm_tasks() for name in self.study.tasks[task].datasets)
+        )
+
     def training_sets(self) -> dict[str, list[Task]]:
         """Each training set with the targets that it serves: SQuAD is trained once for XQuAD and MLQA."""
         sets: dict[str, list[Task]] = {}
-        for name in self.study.targets:
-            task = self.study.tasks[name]
-            sets.setdefault(task.training_set, []).append(task)
+        for task in (self.study.tasks[name] for name in self.study.targets):
+            if task.is_trained:
+                sets.setdefault(task.training_set, []).append(task)
         return sets
+
+    def untrained(self) -> list[Task]:
+        """The targets that the encoder answers without training for them: retrieval."""
+        return [task for name in self.study.targets if not (task := self.study.tasks[name]).is_trained]
 
     def needed(self) -> dict[str, list[str]]:
         """Every task with the languages in which something of the study needs it."""
@@ -123,12 +138,10 @@ class Expansion:
                     needed.setdefault(name, set()).update(
                         self.text_languages(encoder, self.study.tasks[name])
                     )
-        for name in self.arm_tasks():
+        for name in (*self.arm_datasets(), *self.training_sets()):
             needed.setdefault(name, set()).add(ENGLISH)
-        for training_set, targets in self.training_sets().items():
-            needed.setdefault(training_set, set()).add(ENGLISH)
-            for task in targets:
-                needed.setdefault(task.name, set()).update(self.languages(task))
+        for task in (self.study.tasks[name] for name in self.study.targets):
+            needed.setdefault(task.name, set()).update(self.languages(task))
         return {
             name: [code for code in self.study.tasks[name].codes if code in codes]
             for name, codes in needed.items()
@@ -151,11 +164,13 @@ class Expansion:
         for source in task.sources:
             request = task.request(source, language)
             spec = fetch_spec(task, language, source, request, self.hub.kind)
-            unit = Unit("fetch", f"{task.name}/{language}", spec, plugins=(HUB_MODULES[self.hub.kind],))
-            config = request["source"]["config"]
-            if all(self.hub.offers(source.hub, config, split) for split in request["splits"].values()):
+            plugins = (HUB_MODULES[self.hub.kind], f"isthmus.families.{task.family}")
+            unit = Unit("fetch", f"{task.name}/{language}", spec, plugins=plugins)
+            places = list(wanted(request["source"], request["splits"].values()))
+            if all(self.hub.offers(source.hub, config, split) for config, split in places):
                 return unit
-            units.append((unit, f"{source.hub} {config} ({', '.join(request['splits'].values())})"))
+            configs, splits = (", ".join(dict.fromkeys(names)) for names in zip(*places, strict=True))
+            units.append((unit, f"{source.hub} {configs} ({splits})"))
         tried = "; ".join(place for _, place in units)
         self.lacking[units[0][0].key] = f"{task.name} in {language}: tried {tried}"
         return units[0][0]
@@ -202,7 +217,7 @@ class Expansion:
 
     def tokenize(self, encoder: str, tokenizer: Unit, texts: Iterable[str]) -> None:
         """One job per task that this encoder reads, one unit per language."""
-        mine = {*texts, *self.arm_tasks()}
+        mine = {*texts, *self.arm_datasets()}
         for task in dict.fromkeys(task for task, _ in self.data):
             if self.study.tasks[task].is_text and task not in mine:
                 continue
@@ -268,90 +283,102 @@ class Expansion:
         spec: dict[str, Any] = {"tasks": tasks, "recipe": elide(recipe), "seed": seed}
         if len(tasks) > 1:
             spec["cap"] = link.cap
-        tokens = {f"tokens/{task}/{ENGLISH}": self.tokens[encoder, task, ENGLISH] for task in link.tasks}
+        tokens = {
+            f"tokens/{name}/{ENGLISH}": self.tokens[encoder, name, ENGLISH]
+            for task in link.tasks
+            for name in self.study.tasks[task].datasets
+        }
         return Unit("train", name, spec, {"parent": parent, **tokens}, plugins_of(tasks))
 
     # Predictions and scores ----------------------------------------------------------------------------------
 
-    def predict_and_score(self, encoder: str, model: Unit, arm: Arm, training_set: str, seed: int) -> None:
-        """All targets and languages of one checkpoint in one job; a score is a job of its own."""
-        recipe = elide(
-            {
-                key: value
-                for key, value in self.study.recipe_for("target", (training_set,)).items()
-                if key in ("max_length", "threads")
-            }
-        )
+    def predict_and_score(
+        self, encoder: str, model: Unit, arm: Arm, training_set: str, targets: Sequence[Task], seed: int
+    ) -> None:
+        """All targets and languages of one checkpoint in one job, their scores in one job for each target."""
+        if not targets:
+            return
         predictions = {
-            (target.name, language): self.prediction(encoder, model, training_set, target, language, recipe)
-            for target in self.training_sets()[training_set]
-            for language in self.languages(target)
+            target.name: {
+                language: self.prediction(encoder, model, training_set, target, language)
+                for language in self.languages(target)
+            }
+            for target in targets
         }
-        place = f"{encoder}/{arm.name}/{training_set}/s{seed}"
         self.table.add(
-            "predict_languages", f"predictions/{place}", predictions.values(), recipe.get("threads", 1)
+            "predict_languages",
+            f"predictions/{encoder}/{arm.name}/{training_set}/s{seed}",
+            [unit for units in predictions.values() for unit in units.values()],
+            max(self.prediction_recipe(target).get("threads", 1) for target in targets),
         )
-        for (name, language), prediction in predictions.items():
-            self.score(encoder, arm, self.study.tasks[name], language, seed, prediction)
+        for target in targets:
+            self.score(encoder, arm, target, seed, predictions[target.name])
 
-    def prediction(
-        self,
-        encoder: str,
-        model: Unit,
-        training_set: str,
-        target: Task,
-        language: str,
-        recipe: Mapping[str, Any],
-    ) -> Unit:
+    def prediction_recipe(self, target: Task) -> dict[str, Any]:
+        """The options that predicting reads."""
+        options = self.study.recipe_for("target", (target.training_set,))
+        return elide({name: options[name] for name in (*READ_BY_PREDICTION, *READ_BY.get(target.kind, ()))})
+
+    def prediction(self, encoder: str, model: Unit, training_set: str, target: Task, language: str) -> Unit:
         """The predictions of one checkpoint for one target in one language."""
         spec = {
             "target": target.name,
             "family": target.family,
             "language": language,
-            "split": "test",
-            "head": training_set,
-            "recipe": recipe,
+            "splits": ["test"],
+            "recipe": self.prediction_recipe(target),
         }
+        if target.is_trained:
+            spec["head"] = training_set
+        else:
+            # Nothing was chosen on English dev sets; the layer and the threshold are, on the language's own.
+            spec |= {"splits": sorted({"dev", "test"} & target.splits), "form": target.form}
         parents = {"model": model, "tokens": self.tokens[encoder, target.name, language]}
         return Unit(
             "predict", f"{target.name}/{language}", spec, parents, (f"isthmus.families.{target.family}",)
         )
 
-    def score(self, encoder: str, arm: Arm, target: Task, language: str, seed: int, prediction: Unit) -> None:
-        """The score of one target in one language, and its cell in the tables."""
+    def score(self, encoder: str, arm: Arm, target: Task, seed: int, predictions: Mapping[str, Unit]) -> None:
+        """The scores of one target, a unit for each language, and their cells in the tables."""
+        units = {language: self.score_unit(target, language, unit) for language, unit in predictions.items()}
+        self.table.add(
+            "score_languages", f"scores/{encoder}/{arm.name}/{target.name}/s{seed}", units.values()
+        )
+        for language, unit in units.items():
+            role = f"score/{len(self.cells)}"
+            self.scores[role] = unit
+            self.cells.append(
+                {
+                    "encoder": encoder,
+                    "arm": arm.name,
+                    "target": target.name,
+                    "language": language,
+                    "split": "test",
+                    "seed": seed,
+                    "metric": target.metric,
+                    "score": role,
+                }
+            )
+
+    def score_unit(self, target: Task, language: str, prediction: Unit) -> Unit:
+        """The score of one target in one language."""
         spec = {
             "target": target.name,
-            "family": target.family,
             "language": language,
             "split": "test",
             "metric": target.metric,
-        }
+        } | ({"labels": list(target.labels)} if target.labels else {})
         parents = {"prediction": prediction, "data": self.data[target.name, language]}
         plugins = (f"isthmus.evaluate.metrics.{target.metric}",)
-        unit = Unit("score", f"{target.name}/{language}", spec, parents, plugins)
-        self.table.add(
-            "score_language", f"scores/{encoder}/{arm.name}/{target.name}/s{seed}/{language}", [unit]
-        )
-        role = f"score/{len(self.cells)}"
-        self.scores[role] = unit
-        self.cells.append(
-            {
-                "encoder": encoder,
-                "arm": arm.name,
-                "target": target.name,
-                "language": language,
-                "split": "test",
-                "seed": seed,
-                "score": role,
-            }
-        )
+        return Unit("score", f"{target.name}/{language}", spec, parents, plugins)
 
     def publish(self) -> None:
         """The tables and the report."""
         synthetic = self.hub.synthetic
         arms = [arm_row(arm) for arm in self.study.arms.values()]
         spec = {"study": self.study.name, "cells": self.cells, "arms": arms, "synthetic": synthetic}
-        tables = Unit("tabulate", "tables", spec, self.scores)
+        metrics = sorted({f"isthmus.evaluate.metrics.{cell['metric']}" for cell in self.cells})
+        tables = Unit("tabulate", "tables", spec, self.scores, tuple(metrics))
         self.table.add(
             "tabulate", "tabulate", [tables], publishes=("scores.parquet", "arms.parquet", "gains.csv")
         )

@@ -59,6 +59,12 @@ class Recipe:
     language_exponent: float = 0.3
     tokens_per_batch: int | None = None
     """Text without labels: batches by token budget instead of examples."""
+    doc_stride: int = 128
+    """Questions on a text: tokens from one window's start to the next one's."""
+    max_query_length: int = 64
+    max_answer_length: int = 30
+    n_best: int = 20
+    """Questions on a text: starts and ends that are combined to answers."""
 
 
 FROZEN: Mapping[str, Any] = MappingProxyType({option.name: option.default for option in fields(Recipe)})

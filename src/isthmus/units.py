@@ -22,7 +22,7 @@ def fetch_spec(
     task: Task, language: str, source: Source, request: Mapping[str, Any], hub_kind: str
 ) -> dict[str, Any]:
     """All that decides what a task's rows in one language are, wherever the hub keeps them."""
-    spec = {
+    return {
         "task": task.name,
         "family": task.family,
         "language": language,
@@ -30,8 +30,7 @@ def fetch_spec(
         "splits": request["splits"],
         "columns": request["columns"],
         "rows": {split: count for split, count in source.rows.items() if split in request["splits"]},
-    }
-    return spec | ({"labels": list(task.labels)} if task.labels else {})
+    } | ({"labels": list(task.labels)} if task.labels else {})
 
 
 def hub_encoder_unit(name: str, encoder: HubEncoder, hub: Hub, files: Iterable[str]) -> Unit:
@@ -53,8 +52,8 @@ def architecture(encoder: PretrainedEncoder) -> dict[str, Any]:
 
 def training_task(task: Task, languages: Iterable[str]) -> dict[str, Any]:
     """A task as a train spec names it."""
-    entry = {"task": task.name, "family": task.family, "languages": list(languages)}
-    return entry | ({"labels": list(task.labels)} if task.labels else {})
+    entry = {"task": task.name, **task.form, "languages": list(languages)}
+    return entry | ({"datasets": list(task.datasets)} if task.unites else {})
 
 
 def plugins_of(tasks: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:

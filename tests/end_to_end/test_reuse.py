@@ -72,29 +72,29 @@ EDITS = {
     "target recipe": (
         "target: {steps: 200,",
         "target: {steps: 201,",
-        {"train_target": 2, "predict_languages": 2, "score_language": 4, **PUBLISH},
+        {"train_target": 2, "predict_languages": 2, "score_languages": 2, **PUBLISH},
     ),
     "intermediate recipe": (
         "intermediate: {steps: 100,",
         "intermediate: {steps: 101,",
-        {"train_intermediate": 1, "train_target": 1, "predict_languages": 1, "score_language": 2, **PUBLISH},
+        {"train_intermediate": 1, "train_target": 1, "predict_languages": 1, "score_languages": 1, **PUBLISH},
     ),
     "a language": (
         "\nlanguages: [en, de]",
         "\nlanguages: [en, de, sw]",
-        {"fetch_dataset": 1, "tokenize_dataset": 1, "predict_languages": 2, "score_language": 2, **PUBLISH},
+        {"fetch_dataset": 1, "tokenize_dataset": 1, "predict_languages": 2, "score_languages": 1, **PUBLISH},
     ),
     # Jobs that carry one unit per language are bundles of what is in the store already.
     "a language less": ("\nlanguages: [en, de]", "\nlanguages: [en]", PUBLISH),
     "a seed": (
         "seeds: [1]",
         "seeds: [1, 2]",
-        {"train_intermediate": 1, "train_target": 2, "predict_languages": 2, "score_language": 4, **PUBLISH},
+        {"train_intermediate": 1, "train_target": 2, "predict_languages": 2, "score_languages": 2, **PUBLISH},
     ),
     "an arm": (
         "  mnli: mnli\n",
         "  mnli: mnli\n  mnli-n100: {task: mnli, recipe: {examples: 100}}\n",
-        {"train_intermediate": 1, "train_target": 1, "predict_languages": 1, "score_language": 2, **PUBLISH},
+        {"train_intermediate": 1, "train_target": 1, "predict_languages": 1, "score_languages": 1, **PUBLISH},
     ),
     "the question": ("Does anything break?", "Does nothing break?", {"report": 1}),
     "a comment": ("study: micro", "# a comment\nstudy: micro", {}),
@@ -114,7 +114,7 @@ def test_an_edit_runs_exactly_its_jobs_and_its_revert_none(micro, old, new, expe
 RULES = {
     "fetch": {"fetch_dataset": 1},
     "tokenizer": {"train_tokenizer": 1},
-    "score": {"score_language": 1},
+    "score": {"score_languages": 1},
     "predict": {"predict_languages": 1},
     "report": {"report": 1},
 }

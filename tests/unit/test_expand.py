@@ -42,13 +42,11 @@ def test_the_dag_of_the_micro_study(tmp_path):
         "encoder/tiny/s1",
         "target/tiny/none/mnli/s1",
         "predictions/tiny/none/mnli/s1",
-        "scores/tiny/none/xnli/s1/de",
-        "scores/tiny/none/xnli/s1/en",
+        "scores/tiny/none/xnli/s1",
         "intermediate/tiny/mnli/s1",
         "target/tiny/mnli/mnli/s1",
         "predictions/tiny/mnli/mnli/s1",
-        "scores/tiny/mnli/xnli/s1/de",
-        "scores/tiny/mnli/xnli/s1/en",
+        "scores/tiny/mnli/xnli/s1",
         "tabulate",
         "report",
     ]
@@ -146,13 +144,61 @@ def test_a_new_language_changes_no_key_but_those_of_bundles_and_tables(tmp_path)
         "tokens/tiny/xnli",
         "predictions/tiny/none/mnli/s1",
         "predictions/tiny/mnli/mnli/s1",
+        "scores/tiny/none/xnli/s1",
+        "scores/tiny/mnli/xnli/s1",
         "tabulate",
         "report",
     }
-    assert {place for place in after if place not in before} == {
-        "scores/tiny/none/xnli/s1/sw",
-        "scores/tiny/mnli/xnli/s1/sw",
+    assert set(after) == set(before)
+
+
+def test_a_new_language_is_a_unit_more_and_leaves_the_others_as_they_are(tmp_path):
+    def units(text):
+        tables = ("tabulate", "report")
+        return {unit.key for job in table(tmp_path, text) for unit in job.units if unit.stage not in tables}
+
+    before, after = units(MICRO), units(MICRO.replace("\nlanguages: [en, de]", "\nlanguages: [en, de, sw]"))
+    assert before < after
+    assert len(after - before) == 6  # data, tokens, and of two arms prediction and score
+
+
+def test_one_training_serves_all_its_targets(tmp_path):
+    text = MICRO.replace("targets: [xnli]", "targets: [xquad, mlqa, xnli]")
+    jobs = table(tmp_path, text)
+    assert places(jobs, "train_target") == [
+        f"target/tiny/{arm}/{name}/s1" for arm in ("none", "mnli") for name in ("squad", "mnli")
+    ]
+    answers = next(job for job in jobs if job.place == "predictions/tiny/none/squad/s1")
+    assert [unit.name for unit in answers.units] == [
+        f"{t}/{code}" for t in ("xquad", "mlqa") for code in ("de", "en")
+    ]
+    assert places(jobs, "score_languages")[:2] == ["scores/tiny/none/xquad/s1", "scores/tiny/none/mlqa/s1"]
+
+
+def test_retrieval_asks_the_encoder_as_its_arm_leaves_it(tmp_path):
+    text = MICRO.replace(
+        "targets: [xnli]\nlanguages: [en, de]", "targets: [bucc, tatoeba]\nlanguages: [de]"
+    ).replace("  target: {steps: 200, learning_rate: 2e-3}\n", "")
+    jobs = table(tmp_path, text)
+    assert not places(jobs, "train_target")
+    predictions = [job for job in jobs if job.rule == "predict_languages"]
+    assert [job.place for job in predictions] == [
+        f"predictions/tiny/{arm}/untrained/s1" for arm in ("none", "mnli")
+    ]
+    models = [job.units[0].parents["model"].name for job in predictions]
+    assert models == ["tiny", "mnli link 1"]
+    splits = {unit.name: unit.spec["splits"] for unit in predictions[0].units}
+    assert splits == {"bucc/de": ["dev", "test"], "tatoeba/de": ["test"]}
+
+
+def test_a_union_is_read_from_its_parts_and_has_one_head(tmp_path):
+    jobs = table(tmp_path, MICRO.replace("  mnli: mnli\n", "  mnli: mnli\n  all-nli: anli_plus\n"))
+    unit = next(job for job in jobs if job.place == "intermediate/tiny/all-nli/s1").units[0]
+    assert unit.spec["tasks"][0]["datasets"] == ["anli", "mnli", "snli"]
+    assert {role for role in unit.parents if role != "parent"} == {
+        f"tokens/{name}/en" for name in ("anli", "mnli", "snli")
     }
+    assert "data/anli" in {job.place for job in jobs} and "data/anli_plus" not in {job.place for job in jobs}
 
 
 def test_languages_that_the_hub_does_not_have_are_a_mistake(tmp_path):
@@ -171,8 +217,12 @@ def test_encoders_of_the_hub_are_not_babels(tmp_path):
 
 
 def test_five_thousand_jobs_expand_without_repeating_work(tmp_path):
-    text = MICRO.replace("\nlanguages: [en, de]", "\nlanguages: all").replace(
-        "seeds: [1]", f"seeds: {list(range(1, 221))}"
+    text = MICRO.replace(
+        "targets: [xnli]", "targets: [xnli, pawsx, udpos, panx, xquad, mlqa, tydiqa, bucc, tatoeba]"
+    )
+    text = text.replace("  target: {", "  target: {tasks: {tydiqa: {select: last}}, ")
+    text = text.replace("\nlanguages: [en, de]", "\nlanguages: all").replace(
+        "seeds: [1]", f"seeds: {list(range(1, 121))}"
     )
     jobs = table(tmp_path, text)
     assert len(jobs) > 5000

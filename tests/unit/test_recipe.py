@@ -6,7 +6,7 @@ import pytest
 from isthmus.errors import EnvironmentMismatch
 from isthmus.recipe import FROZEN, Recipe, elide, full
 from isthmus.study import recipes as study_recipe
-from isthmus.study.recipes import TEXT_ONLY, RecipeOptions, combine
+from isthmus.study.recipes import READ_BY, RecipeOptions, combine
 
 INTRODUCED = {
     "learning_rate": 1e-5,
@@ -32,6 +32,10 @@ INTRODUCED = {
     "code_switch": 0.0,
     "language_exponent": 0.3,
     "tokens_per_batch": None,
+    "doc_stride": 128,
+    "max_query_length": 64,
+    "max_answer_length": 30,
+    "n_best": 20,
 }
 
 
@@ -67,7 +71,7 @@ def test_an_option_of_another_version(function: Any) -> None:
 
 def defaults(**changed: Any) -> dict[str, Any]:
     """What a study gets when it says nothing, with some of today's defaults changed."""
-    return combine([changed], "target", reads_text=False)
+    return combine([changed], "target", kinds=())
 
 
 def test_a_new_option_with_its_default_changes_no_spec() -> None:
@@ -84,7 +88,7 @@ def test_a_changed_default_changes_the_specs(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_later_levels_win() -> None:
-    found = combine([{"batch_size": 8, "warmup": 0.0}, {"batch_size": 16}], "intermediate", reads_text=False)
+    found = combine([{"batch_size": 8, "warmup": 0.0}, {"batch_size": 16}], "intermediate", kinds=())
     assert elide(found) == {"batch_size": 16, "warmup": 0.0}
 
 
@@ -101,25 +105,34 @@ def test_later_levels_win() -> None:
 def test_steps_and_epochs_put_each_other_out_of_force(
     levels: list[dict[str, Any]], spec: dict[str, Any]
 ) -> None:
-    assert elide(combine(levels, "target", reads_text=False)) == spec
+    assert elide(combine(levels, "target", kinds=())) == spec
 
 
-def test_text_options_stay_out_of_specs_that_do_not_read_them() -> None:
-    given = {
-        "code_switch": 0.4,
-        "mask_rate": 0.3,
-        "pairs": 0.1,
-        "language_exponent": 0.5,
-        "tokens_per_batch": 99,
-    }
-    assert set(given) == TEXT_ONLY
-    assert elide(combine([given], "intermediate", reads_text=False)) == {}
-    assert elide(combine([given], "intermediate", reads_text=True)) == given
+@pytest.mark.parametrize(
+    ("kind", "given"),
+    [
+        (
+            "text",
+            {
+                "code_switch": 0.4,
+                "mask_rate": 0.3,
+                "pairs": 0.1,
+                "language_exponent": 0.5,
+                "tokens_per_batch": 99,
+            },
+        ),
+        ("questions", {"doc_stride": 64, "max_query_length": 32, "max_answer_length": 10, "n_best": 5}),
+    ],
+)
+def test_options_of_a_kind_stay_out_of_specs_that_do_not_read_them(kind: str, given: dict[str, Any]) -> None:
+    assert set(given) == READ_BY[kind]
+    assert elide(combine([given], "intermediate", kinds=())) == {}
+    assert elide(combine([given], "intermediate", kinds=(kind,))) == given
 
 
 def test_pre_training_keeps_the_last_checkpoint_unless_told_otherwise() -> None:
-    assert combine([], "pretrain", reads_text=True)["select"] == "last"
-    assert combine([{"select": "english_dev"}], "pretrain", reads_text=True)["select"] == "english_dev"
+    assert combine([], "pretrain", kinds=("text",))["select"] == "last"
+    assert combine([{"select": "english_dev"}], "pretrain", kinds=("text",))["select"] == "english_dev"
     assert set(study_recipe.BUILT_IN) == set(study_recipe.STAGES)
 
 

@@ -31,14 +31,14 @@ def snakemake(folder: Folder, *arguments: str, **changes: str) -> str:
 
 def test_the_default_study_is_config_yaml_and_plans(folder):
     output = snakemake(folder, "-n", "--quiet", "reason")
-    assert re.search(r"^score_language +30$", output, re.MULTILINE)
+    assert re.search(r"^score_languages +4$", output, re.MULTILINE)
     assert (folder.path / "results" / "first" / "jobs").is_dir()
 
 
 def test_the_real_study_plans_and_fetches_on_the_mirror(folder, mirror):
     study = ["--configfile", str(REPOSITORY / "studies" / "real-first.yaml")]
     output = snakemake(folder, "-n", "--quiet", "reason", *study, ISTHMUS_HUB=str(mirror))
-    assert re.search(r"^score_language +44$", output, re.MULTILINE)
+    assert re.search(r"^score_languages +4$", output, re.MULTILINE)
     snakemake(folder, "--cores", "2", "--until", "fetch_dataset", *study, ISTHMUS_HUB=str(mirror))
     logs = "".join(
         path.read_text() for path in (folder.path / "results" / "real-first" / "logs").rglob("*.log")

@@ -37,7 +37,6 @@ wildcard_constraints:
     arm="[a-z0-9][a-z0-9_.-]*",
     training_set="[a-z0-9][a-z0-9_.-]*",
     target="[a-z0-9][a-z0-9_.-]*",
-    language="[a-z0-9][a-z0-9_.-]*",
 
 
 def parents_of(job):

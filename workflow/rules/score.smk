@@ -1,15 +1,15 @@
 # On the CPU, without torch: a metric fix costs seconds.
 
 
-rule score_language:
+rule score_languages:
     input:
         parent_receipts,
     output:
-        receipt="results/{study}/scores/{encoder}/{arm}/{target}/s{seed}/{language}-{key}.json",
+        receipt="results/{study}/scores/{encoder}/{arm}/{target}/s{seed}-{key}.json",
     log:
-        "results/{study}/logs/scores/{encoder}/{arm}/{target}/s{seed}/{language}-{key}.log",
+        "results/{study}/logs/scores/{encoder}/{arm}/{target}/s{seed}-{key}.log",
     benchmark:
-        "results/{study}/benchmarks/scores/{encoder}/{arm}/{target}/s{seed}/{language}-{key}.tsv"
+        "results/{study}/benchmarks/scores/{encoder}/{arm}/{target}/s{seed}-{key}.tsv"
     conda:
         "../../envs/isthmus.yaml"
     threads: job_threads
@@ -21,7 +21,7 @@ rule score_language:
         python=PYTHON,
         job=job_document,
     message:
-        "Scoring {wildcards.target} in {wildcards.language}: {wildcards.encoder} after {wildcards.arm} (seed {wildcards.seed})"
+        "Scoring {wildcards.target}: {wildcards.encoder} after {wildcards.arm} (seed {wildcards.seed})"
     shell:
         "exec {params.python:q} -m isthmus stage score --job {params.job:q} "
         "--receipt {output.receipt:q} > {log:q} 2>&1"

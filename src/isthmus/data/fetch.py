@@ -5,35 +5,62 @@ family, labels as indices into the spec's label list (-1 = no gold) and ids that
 """
 
 import importlib
+import itertools
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from isthmus import families
+from isthmus.data import columns
 from isthmus.errors import DataError, Interrupted
 from isthmus.hubs import HUB_MODULES
 from isthmus.log import say
 from isthmus.work import Work
 
 NO_GOLD = -1
+LABELS = "labels.json"
 
 
 def run(works: Sequence[Work]) -> None:
     """Fetch each unit: one task in one language, all the splits that its spec names."""
     for work in works:
-        rows = {}
+        rows, tables = {}, {}
         for split, hub_split in work.spec["splits"].items():
             if work.interrupted():
                 raise Interrupted(f"Stopped while fetching {work.name}. Run the same command again to go on.")
-            where = f"{work.name} {split} ({work.spec['source']['id']} {work.spec['source']['config']} {hub_split})"
-            table = canonical_rows(read(work, hub_split), work.spec, where)
+            source = work.spec["source"]
+            where = f"{work.name} {split} ({source['id']} {' '.join(configs(source).values())} {hub_split})"
+            tables[split] = canonical_rows(read(work, hub_split), work.spec, where)
+        if "tags" in work.spec["columns"] and "labels" not in work.spec:
+            tables = with_labels(tables, work.folder)
+        for split, table in tables.items():
             pq.write_table(table, work.folder / f"{split}.parquet", compression="zstd")
             rows[split] = {"rows": len(table), "published_rows": work.spec.get("rows", {}).get(split)}
         say(f"{work.name}: " + ", ".join(_counted(split, **count) for split, count in rows.items()))
         work.commit(details={"splits": rows})
+
+
+def configs(source: Mapping[str, Any]) -> dict[str, str]:
+    """The configs that a source reads, by the names of their tables; "" where it is one."""
+    return dict(source["configs"]) if "configs" in source else {"": source["config"]}
+
+
+def with_labels(tables: Mapping[str, pa.Table], folder: Path) -> dict[str, pa.Table]:
+    """Tags as indices into the labels that the training split has, which go to labels.json; others are no gold."""
+    labels = sorted({tag for tags in tables["train"]["tags"].to_pylist() for tag in tags})
+    places = {label: place for place, label in enumerate(labels)}
+    (folder / LABELS).write_text(json.dumps(labels, ensure_ascii=False) + "\n", encoding="utf-8")
+    found = {}
+    for split, table in tables.items():
+        tags = [[places.get(tag, NO_GOLD) for tag in tags] for tags in table["tags"].to_pylist()]
+        place = table.column_names.index("tags")
+        found[split] = table.set_column(place, "tags", pa.array(tags, pa.list_(pa.int32())))
+    return found
 
 
 def _counted(split: str, rows: int, published_rows: int | None) -> str:
@@ -41,8 +68,9 @@ def _counted(split: str, rows: int, published_rows: int | None) -> str:
     return f"{split} {rows:,} rows{cut}"
 
 
-def read(work: Work, hub_split: str) -> pa.Table:
-    """A split's rows as the hub has them, already narrowed to the unit's language where one file serves many.
+def read(work: Work, hub_split: str | Sequence[str]) -> dict[str, pa.Table]:
+    """A split's rows as the hub has them, already narrowed to the unit's language where one file serves many: a table
+    by itself under "", or the tables of a source with several configs under their names.
 
     Raises:
         HubError: the hub does not have it.
@@ -50,19 +78,25 @@ def read(work: Work, hub_split: str) -> pa.Table:
     """
     source = work.spec["source"]
     hub = importlib.import_module(HUB_MODULES[source["hub"]])
-    table = hub.read(source, hub_split, work.inputs.get("hub"))
-    if not source.get("where"):
-        return table
-    mine = _where(table, source["where"], work.name)
-    if "join" not in source:
-        return mine
-    return _joined(mine, _where(table, source["join"]["where"], work.name), work)
+    names = [hub_split] if isinstance(hub_split, str) else hub_split
+    found = {}
+    for name, config in configs(source).items():
+        parts = [hub.read({**source, "config": config}, split, work.inputs.get("hub")) for split in names]
+        table = pa.concat_tables(parts)
+        mine = _where(table, source.get("where", {}), work.name)
+        if "join" in source:
+            mine = _joined(mine, _where(table, source["join"]["where"], work.name), work)
+        found[name] = mine
+    return found
 
 
 def _where(table: pa.Table, conditions: Mapping[str, str], name: str) -> pa.Table:
     for column, value in conditions.items():
         _require_column(table, column, name)
-        table = table.filter(pc.equal(table[column], value))
+        if value.endswith("*"):
+            table = table.filter(pc.starts_with(table[column], value.removesuffix("*")))
+        else:
+            table = table.filter(pc.equal(table[column], value))
     return table
 
 
@@ -78,41 +112,56 @@ def _joined(mine: pa.Table, others: pa.Table, work: Work) -> pa.Table:
 
 def _require_column(table: pa.Table, column: str, where: str) -> None:
     if column not in table.column_names:
-        raise DataError(
-            f"{where} has no column {column!r}; it has {', '.join(table.column_names)}. Correct `columns`, `where` or "
-            "`join` in the task's YAML, or the data."
-        )
+        raise columns.missing(table, column, where)
 
 
-def canonical_rows(table: pa.Table, spec: Mapping[str, Any], where: str) -> pa.Table:
-    """The hub's rows in canonical columns: `id`, the task's text columns, `label` (int32) where it has labels.
+def canonical_rows(tables: Mapping[str, pa.Table], spec: Mapping[str, Any], where: str) -> pa.Table:
+    """The hub's rows in the canonical columns of the task's family: `id`, texts, labels as indices.
 
     Raises:
-        DataError: a column is missing, a text is null, an id occurs twice, a label is unknown, no row is left.
+        DataError: a column is missing, a text is null, an id occurs twice, a label is unknown, no row is left, or
+            the family finds that the columns do not fit each other.
     """
-    columns: dict[str, pa.Array] = {"id": _ids(table, spec["columns"], where)}
-    for name, hub_column in spec["columns"].items():
+    named = {}
+    for name, table in tables.items():
+        if not len(table):
+            raise DataError(
+                f"{where} has no rows. Correct the task's YAML (config, split, where) or the data."
+            )
+        named[name] = _named(table, spec, where if not name else f"{where} ({name})", pool=bool(name))
+    return families.load(spec["family"]).canonical(named, where)
+
+
+def _named(table: pa.Table, spec: Mapping[str, Any], where: str, pool: bool) -> pa.Table:
+    """A table's columns under our names; of a pool's table those that it has."""
+    wanted = dict(spec["columns"])
+    if pool:
+        wanted = {name: source for name, source in wanted.items() if source in table.column_names}
+    found: dict[str, pa.Array] = {}
+    if "id" in wanted or not pool:
+        found["id"] = _ids(table, wanted, where)
+    for name, source in wanted.items():
         if name == "id":
             continue
-        _require_column(table, hub_column, where)
-        column = table[hub_column]
-        if name == "label":
-            columns[name] = pa.array(
-                _label_indices(column, _class_names(table, hub_column), spec["labels"], where), pa.int32()
+        if name in ("label", "tags"):
+            found[name] = _labels(table, source, spec, where)
+        elif name == "answers":
+            found["answers"] = columns.column(table, f"{source}.text", where).cast(pa.list_(pa.string()))
+            found["starts"] = columns.column(table, f"{source}.answer_start", where).cast(
+                pa.list_(pa.int32())
             )
+        elif name in ("tokens", "choices"):
+            found[name] = pa.array(columns.lists(table, source, where), pa.list_(pa.string()))
         else:
-            columns[name] = column.combine_chunks().cast(pa.string())
-            _refuse_nulls(columns[name], name, spec, where)
-    if not len(table):
-        raise DataError(f"{where} has no rows. Correct the task's YAML (config, split, where) or the data.")
-    return pa.table(columns)
+            found[name] = pa.array(columns.texts(table, source, where), pa.string())
+        _refuse_nulls(found[name], name, spec, where)
+    return pa.table(found)
 
 
-def _ids(table: pa.Table, columns: Mapping[str, str], where: str) -> pa.Array:
-    if "id" not in columns:
+def _ids(table: pa.Table, wanted: Mapping[str, str], where: str) -> pa.Array:
+    if "id" not in wanted:
         return pa.array([str(row) for row in range(len(table))], pa.string())
-    _require_column(table, columns["id"], where)
-    ids = table[columns["id"]].combine_chunks().cast(pa.string())
+    ids = columns.column(table, wanted["id"], where).cast(pa.string())
     if len(pc.unique(ids)) != len(ids):
         counts = pc.value_counts(ids).to_pylist()
         twice = [entry["values"] for entry in counts if entry["counts"] > 1][:3]
@@ -129,27 +178,36 @@ def _refuse_nulls(column: pa.Array, name: str, spec: Mapping[str, Any], where: s
         raise DataError(f"{where}: row {row} has no {name} (a null). Mend the data or leave the row out.")
 
 
-def _class_names(table: pa.Table, column: str) -> list[str] | None:
-    """The label names that the `datasets` library stored with the file, in the file's order."""
-    metadata = (table.schema.metadata or {}).get(b"huggingface")
-    if metadata is None:
-        return None
-    feature = json.loads(metadata)["info"]["features"].get(column, {})
-    return feature.get("names") if isinstance(feature, dict) else None
-
-
-def _label_indices(
-    column: pa.ChunkedArray, names: list[str] | None, labels: list[str], where: str
-) -> list[int]:
-    """Labels as indices into `labels`. The file's own names win over positions, so another order cannot mislead."""
+def _labels(table: pa.Table, source: str, spec: Mapping[str, Any], where: str) -> pa.Array:
+    """Labels (or lists of them) as indices into the task's; where the task names none, as texts."""
+    column, labels = columns.column(table, source, where), spec.get("labels")
+    if labels is None:
+        return column.cast(pa.list_(pa.string()))
+    names = columns.class_names(table, source)
     if names is not None and sorted(names) != sorted(labels):
         raise DataError(f"{where} has the labels {', '.join(names)}; the task expects {', '.join(labels)}.")
+    if not pa.types.is_list(column.type):
+        return pa.array(_indices(column.to_pylist(), column.type, names, labels, where), pa.int32())
+    flat = _indices(column.flatten().to_pylist(), column.type.value_type, names, labels, where)
+    return pa.ListArray.from_arrays(_offsets(column), pa.array(flat, pa.int32()))
+
+
+def _offsets(lists: pa.ListArray) -> pa.Array:
+    """Where each row of a list column begins in its flattened values."""
+    lengths = [0 if length is None else length for length in pc.list_value_length(lists).to_pylist()]
+    return pa.array([0, *itertools.accumulate(lengths)], pa.int32())
+
+
+def _indices(
+    values: Sequence[Any], kind: pa.DataType, names: list[str] | None, labels: list[str], where: str
+) -> list[int]:
+    """Labels as indices into `labels`. The file's own names win over positions, so another order cannot mislead."""
     order = names or labels
     place: dict[Any, int] = {None: NO_GOLD, NO_GOLD: NO_GOLD, "": NO_GOLD, str(NO_GOLD): NO_GOLD}
     for index, label in enumerate(order):
-        place[index if pa.types.is_integer(column.type) else label] = labels.index(label)
+        place[index if pa.types.is_integer(kind) else label] = labels.index(label)
     indices = []
-    for row, value in enumerate(column.to_pylist()):
+    for row, value in enumerate(values):
         if value not in place:
             raise DataError(
                 f"{where}: row {row} has the label {value!r}; the task expects {', '.join(labels)} or their places "

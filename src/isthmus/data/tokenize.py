@@ -5,6 +5,7 @@ Windows, pairs and padding are made at load time, so one artifact serves every m
 """
 
 import os
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -71,4 +72,6 @@ def tokenize(work: Work, tokenizer: Tokenizer) -> dict[str, int]:
             parts.append(family.encode(tokenizer, table.slice(start, ROWS_PER_GROUP), work.spec))
         write_table(pa.concat_tables(parts), work.folder / split.name)
         rows[split.stem] = len(table)
+    for labels in work.inputs["data"].glob("labels.json"):
+        shutil.copyfile(labels, work.folder / labels.name)
     return rows

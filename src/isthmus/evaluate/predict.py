@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +22,11 @@ from isthmus.work import Work
 
 
 def run(works: Sequence[Work]) -> None:
-    """Predict each unit. `spec`: target, family, language, split, head and recipe; inputs: `model` and `tokens`.
+    """Predict each unit. `spec`: target, family, language, splits, recipe, and the task whose `head` answers or, where
+    none does, the task's `form`; inputs: `model` and `tokens`.
 
-    Writes predictions.parquet: id, then the columns of the family's outputs, in the order of the data. What a unit
-    gets does not depend on which other units the job has.
+    Writes <split>.parquet for each split: id, then the columns of the family's predictions, in the order of the data.
+    What a unit gets does not depend on which other units the job has.
 
     Raises:
         DataError: the model has no such head, or the data no such split.
@@ -41,53 +42,63 @@ def run(works: Sequence[Work]) -> None:
         folder = work.inputs["model"]
         if folder not in loaded:
             loaded = {folder: Checkpoint(folder)}  # one at a time: large models do not fit twice
-        table = predict(work, recipe, loaded[folder])
-        write_table(table, work.folder / "predictions.parquet")
+        tables = predict(work, recipe, loaded[folder])
+        for split, table in tables.items():
+            write_table(table, work.folder / f"{split}.parquet")
         status = work.statuses["model"]  # a collapsed model's answers are its answers, and say what they are
         work.commit(
             status=status,
             reason="" if status == "ok" else f"The model's status is {status}.",
-            details={"rows": len(table), "seconds": round(time.perf_counter() - start, 3)},
+            details={
+                "rows": sum(map(len, tables.values())),
+                "seconds": round(time.perf_counter() - start, 3),
+            },
         )
 
 
 class Checkpoint:
-    """A loaded model folder: the encoder, its heads by task, its tokenizer's special tokens."""
+    """A loaded model folder: the encoder, its tokenizer's special tokens, and the heads by task."""
 
     def __init__(self, folder: Path) -> None:
         self.encoder = encoders.load(folder)
         to_device(self.encoder)
         self.specials: Specials = specials(folder)
-        self.tasks: dict[str, dict[str, Any]] = json.loads(
-            (folder / "heads.json").read_text(encoding="utf-8")
-        )
-        self.tensors = load_file(folder / "heads.safetensors")
+        self.folder = folder
 
-    def head(self, task: str) -> nn.Module:
-        """The head of a task, with its trained weights.
+    def head(self, spec: Mapping[str, Any]) -> tuple[nn.Module, dict[str, Any]]:
+        """The head that a spec asks for with its trained weights, and its form.
 
         Raises:
             DataError: the model was not trained on the task.
         """
-        if task not in self.tasks:
-            raise DataError(f"The model has heads for {sorted(self.tasks)}, none for {task}.")
-        description = self.tasks[task]
-        head: nn.Module = families.load(description["family"]).head(self.encoder.config, description)
-        mine = f"{task}."
+        if "head" not in spec:
+            form = dict(spec["form"])
+            fresh: nn.Module = families.load(form["family"]).head(self.encoder.config, form)
+            return fresh, form
+        task, path = spec["head"], self.folder / "heads.json"
+        heads = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        if task not in heads:
+            raise DataError(f"The model has heads for {sorted(heads)}, none for {task}.")
+        form = heads[task]
+        head: nn.Module = families.load(form["family"]).head(self.encoder.config, form)
+        tensors, mine = load_file(self.folder / "heads.safetensors"), f"{task}."
         head.load_state_dict(
-            {name.removeprefix(mine): value for name, value in self.tensors.items() if name.startswith(mine)}
+            {name.removeprefix(mine): value for name, value in tensors.items() if name.startswith(mine)}
         )
         to_device(head)
-        return head
+        return head, form
 
 
-def predict(work: Work, recipe: Recipe, checkpoint: Checkpoint) -> pa.Table:
-    """The predictions of one target in one language."""
-    spec = work.spec
-    path = work.inputs["tokens"] / f"{spec['split']}.parquet"
-    if not path.is_file():
-        raise DataError(f"{work.name}: {spec['target']} in {spec['language']} has no split {spec['split']}.")
+def predict(work: Work, recipe: Recipe, checkpoint: Checkpoint) -> dict[str, pa.Table]:
+    """The predictions of one target in one language, by split."""
+    spec, found = work.spec, {}
     family = families.load(spec["family"])
-    examples = family.read([(spec["language"], pq.read_table(path))], recipe, checkpoint.specials)
-    out = infer(family, examples, checkpoint.encoder, checkpoint.head(spec["head"]), recipe, work.interrupted)
-    return pa.table({"id": pa.array(family.identifiers(examples), pa.string()), **out})
+    head, form = checkpoint.head(spec)
+    for split in spec["splits"]:
+        path = work.inputs["tokens"] / f"{split}.parquet"
+        if not path.is_file():
+            raise DataError(f"{work.name}: {spec['target']} in {spec['language']} has no split {split}.")
+        examples = family.read([(spec["language"], pq.read_table(path))], recipe, checkpoint.specials)
+        out = infer(family, examples, checkpoint.encoder, head, recipe, work.interrupted)
+        found[split] = family.predictions(examples, out, form)
+    return found

@@ -6,32 +6,29 @@ costs seconds.
 
 import json
 import time
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from isthmus.errors import DataError, Interrupted
 from isthmus.evaluate import metrics
+from isthmus.evaluate.statistics import Floats
 from isthmus.log import say
 from isthmus.work import Work
 
-PREDICTIONS = "predictions.parquet"
-SCORABLE = ("ok", "collapsed")  # a collapsed run predicts, badly; a diverged one has nothing to predict with
 NO_GOLD = "no-gold"
 
 
 def run(works: Sequence[Work]) -> None:
     """Score each unit and commit it at once.
 
-    A unit whose gold has no labels is committed as "no-gold", one whose predictions come from a run that
-    failed with that run's status; neither gets a number.
+    `spec`: target, language, split, metric, and `labels` where the task has them; inputs: `data` and `prediction`,
+    whose splits other than the scored one serve to choose settings. A unit whose gold has no labels is committed as
+    "no-gold", without a number.
 
     Raises:
         DataError: files, columns or ids are missing, extra, doubled or empty.
@@ -50,126 +47,76 @@ def run(works: Sequence[Work]) -> None:
 def _score(work: Work) -> tuple[str, str, dict[str, Any]]:
     spec = work.spec
     unit = f"{spec['target']}/{spec['language']} {spec['split']}"
-    upstream = work.statuses.get("prediction", "ok")
-    if upstream not in SCORABLE:
-        _write(work.folder, spec["metric"], _blank(), [], np.zeros(0))
-        return upstream, f"The predictions come from a run with status {upstream}.", {}
-    name = spec["metric"]
-    metric = metrics.load(name)
-    gold = _read(work.inputs["data"] / f"{spec['split']}.parquet", metric.GOLD, "gold")
-    predicted = _read(work.inputs["prediction"] / PREDICTIONS, metric.PREDICTED, "prediction")
-    order = _join(gold, predicted)
-    present = metric.labelled(gold.values) if len(gold.ids) else np.zeros(0, bool)
-    details = {"rows": len(gold.ids), "labelled": int(present.sum())}
-    if not present.any():
-        _write(work.folder, name, _blank(), [], np.zeros(0))
+    metric = metrics.load(spec["metric"])
+    splits = sorted(path.stem for path in work.inputs["prediction"].glob("*.parquet"))
+    if spec["split"] not in splits:
+        splits = [*splits, spec["split"]]  # says below which file is missing
+    predicted = {split: _read(work.inputs["prediction"], split, "prediction") for split in splits}
+    gold = {split: _read(work.inputs["data"], split, "gold") for split in splits}
+    scored = metric.score(gold, predicted, spec)
+    details = {"rows": scored.rows, "labelled": len(scored.ids)}
+    if not scored.ids:
+        _write(work.folder, metric, {}, scored)
         say(f"{unit}: no gold labels, no score")
-        return NO_GOLD, f"None of the {len(gold.ids)} rows of {unit} has a gold label.", details
-    kept = gold.values[present]
-    values = metric.score(kept, predicted.values[order][present])
-    low, high = metric.interval(values, spec["target"], spec["language"], spec["split"], name)
-    floor = metric.floor(kept)
-    numbers = {
-        "value": 100 * metric.aggregate(values),
-        "n": len(values),
-        "ci_low": 100 * low,
-        "ci_high": 100 * high,
-        "floor": None if floor is None else 100 * floor,
+        return NO_GOLD, f"None of the {scored.rows} rows of {unit} has a gold label.", details
+    numbers = _numbers(metric, scored.parts, (spec["target"], spec["language"], spec["split"]))
+    _write(work.folder, metric, numbers, scored)
+    n = len(scored.ids)
+    partly = f" of {scored.rows} rows, the others have no label" if n < scored.rows else ""
+    main = metric.NAMES[0]
+    say(f"{unit}: {main} {numbers[main]['value']:.1f} (n {n}{partly})")
+    status = work.statuses.get("prediction", "ok")
+    reason = "" if status == "ok" else f"The predictions come from a run with status {status}."
+    return status, reason, details
+
+
+def _numbers(metric: metrics.Metric, parts: Floats, names: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+    """Each metric in points with its interval, the main one first."""
+    intervals = {metric.NAMES[0]: metric.interval(parts, *names)}
+    for name in metric.NAMES[1:]:
+        intervals[name] = metrics.bootstrap_interval(metric.values, name, parts, *names)
+    means = metric.values(parts.mean(axis=0))
+    return {
+        name: {
+            "value": 100 * float(means[name]),
+            "n": len(parts),
+            "ci_low": 100 * intervals[name][0],
+            "ci_high": 100 * intervals[name][1],
+        }
+        for name in metric.NAMES
     }
-    _write(work.folder, name, numbers, [gold.ids[i] for i in np.flatnonzero(present)], values)
-    partly = f" of {len(gold.ids)} rows, the others have no label" if len(values) < len(gold.ids) else ""
-    say(f"{unit}: {name} {numbers['value']:.1f} (n {len(values)}{partly})")
-    reason = "" if upstream == "ok" else f"The predictions come from a run with status {upstream}."
-    return upstream, reason, details
 
 
-@dataclass(frozen=True)
-class Column:
-    """One column of a file with its ids, both (n,), and where it was read."""
-
-    file: Path
-    ids: list[str]
-    values: NDArray[Any]
-
-
-def _read(file: Path, column: str, what: str) -> Column:
+def _read(folder: Path, split: str, what: str) -> pa.Table:
+    file = folder / f"{split}.parquet"
     if not file.is_file():
         raise DataError(
             f"There is no {what} file {file}. The artifact is damaged: remove its folder, then run "
             "the study again; it is made anew."
         )
-    parquet = pq.ParquetFile(file)
-    absent = [name for name in ("id", column) if name not in parquet.schema_arrow.names]
-    if absent:
-        raise DataError(
-            f"{file} has no column {' and no column '.join(absent)}; it has "
-            f"{', '.join(parquet.schema_arrow.names)}. Make it again with this version of isthmus."
-        )
-    table = parquet.read(columns=["id", column])
-    holes = table.column("id").null_count + table.column(column).null_count
-    if holes:
-        raise DataError(
-            f"{file} has {holes} empty values in the columns id and {column}. Every row needs both "
-            "(a row without gold carries the task's mark for it); make the file again."
-        )
-    values = np.from_dlpack(table.column(column).combine_chunks())
-    return Column(file, table.column("id").to_pylist(), values)
+    return pq.ParquetFile(file).read(use_threads=False)
 
 
-def _join(gold: Column, predicted: Column) -> NDArray[np.int64]:
-    """Positions of the gold rows in the predictions, shape (n,); both sides must hold the same ids once."""
-    if gold.ids == predicted.ids and len(set(gold.ids)) == len(gold.ids):
-        return np.arange(len(gold.ids))
-    places = {name: position for position, name in enumerate(predicted.ids)}
-    known = set(gold.ids)
-    problems = [
-        text
-        for text in (
-            _problem("gold ids are doubled", _doubled(gold.ids), gold.file),
-            _problem("ids are doubled", _doubled(predicted.ids), predicted.file),
-            _problem("ids of the gold are missing", [i for i in gold.ids if i not in places], predicted.file),
-            _problem("ids are not in the gold", [i for i in predicted.ids if i not in known], predicted.file),
-        )
-        if text
-    ]
-    if problems:
-        raise DataError(
-            f"Predictions and gold ({gold.file}) do not hold the same examples: {'; '.join(problems)}. They must "
-            "come from the same rows of the same data: delete the prediction's artifact and predict again; if "
-            "ids are doubled in the gold, choose another id column in the task's YAML."
-        )
-    return np.array([places[name] for name in gold.ids], np.int64)
+BLANK = {"value": None, "n": 0, "ci_low": None, "ci_high": None}
 
 
-def _doubled(ids: list[str]) -> list[str]:
-    return [name for name, count in Counter(ids).items() if count > 1]
-
-
-def _problem(what: str, ids: list[str], file: Path) -> str:
-    if not ids:
-        return ""
-    first = ", ".join(repr(name) for name in ids[:3]) + (", ..." if len(ids) > 3 else "")
-    return f"{len(ids)} {what} in {file} ({first})"
-
-
-def _blank() -> dict[str, Any]:
-    return {"value": None, "n": 0, "ci_low": None, "ci_high": None, "floor": None}
-
-
-def _write(
-    folder: Path, name: str, numbers: dict[str, Any], ids: list[str], values: NDArray[np.float64]
-) -> None:
-    floor = numbers.pop("floor")
-    report = {"main": name, "metrics": {name: numbers}, "floor": floor}
+def _write(folder: Path, metric: metrics.Metric, numbers: Mapping[str, Any], scored: metrics.Scored) -> None:
+    report = {
+        "main": metric.NAMES[0],
+        "metrics": {name: numbers.get(name, BLANK) for name in metric.NAMES},
+        "floor": None if scored.floor is None else 100 * scored.floor,
+        "details": scored.details,
+    }
     (folder / "score.json").write_text(json.dumps(report, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    table = pa.table({"id": _strings(ids), "correct": _floats(values)})
+    columns = {name: _floats(scored.parts[:, place]) for place, name in enumerate(metric.PARTS)}
+    table = pa.table({"id": _strings(scored.ids), **columns})
     pq.write_table(table, folder / "examples.parquet", compression="zstd")
 
 
 # pa.array() and to_numpy() import pandas, which costs more than the whole stage; buffers and DLPack do not.
 
 
-def _strings(texts: list[str]) -> pa.Array:
+def _strings(texts: Sequence[str]) -> pa.Array:
     encoded = [text.encode() for text in texts]
     offsets = np.cumsum([0, *map(len, encoded)], dtype=np.int32)
     return pa.Array.from_buffers(
@@ -177,5 +124,7 @@ def _strings(texts: list[str]) -> pa.Array:
     )
 
 
-def _floats(values: NDArray[np.float64]) -> pa.Array:
-    return pa.Array.from_buffers(pa.float32(), len(values), [None, pa.py_buffer(values.astype(np.float32))])
+def _floats(values: Floats) -> pa.Array:
+    return pa.Array.from_buffers(
+        pa.float32(), len(values), [None, pa.py_buffer(np.ascontiguousarray(values, np.float32))]
+    )

@@ -49,22 +49,17 @@ def percentile(replicates: Floats) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def bootstrap(
-    values: Floats, statistic: Callable[[Floats], Floats], *names: str, resamples: int = RESAMPLES
+def bootstrap_mean(
+    parts: Floats, statistic: Callable[[Floats], Floats], *names: str, resamples: int = RESAMPLES
 ) -> tuple[float, float]:
-    """Percentile bootstrap of any statistic of examples (Efron and Tibshirani 1993, section 13.3).
+    """Percentile bootstrap of a statistic of mean parts (Efron and Tibshirani 1993, section 13.3).
 
-    `statistic` maps resampled values, shape (r, n), to (r,). At least one example is needed; of one example
-    the interval is a point, which says nothing.
+    `parts` is (n, k), one row per example; `statistic` maps resampled means, shape (r, k), to (r,). At least one
+    example is needed; of one example the interval is a point, which says nothing.
     """
-    n = len(values)
     draws = generator("bootstrap", *names)
-    rows = max(1, _BLOCK // n)
-    parts = [
-        statistic(values[draws.integers(0, n, (min(rows, resamples - start), n))])
-        for start in range(0, resamples, rows)
-    ]
-    return percentile(np.concatenate(parts))
+    sums = [block @ parts for block in _multinomial(draws, len(parts), resamples)]
+    return percentile(statistic(np.vstack(sums) / len(parts)))
 
 
 @dataclass(frozen=True)
@@ -130,8 +125,10 @@ def joint_means(
 
 def _weights(ids: Sequence[str], names: Sequence[str], resamples: int) -> Iterator[Floats]:
     """How often each example stands in each resample, in blocks of rows: (r, n), each row sums to n."""
-    n = len(ids)
-    draws = generator("examples", *names, *ids)
+    return _multinomial(generator("examples", *names, *ids), len(ids), resamples)
+
+
+def _multinomial(draws: np.random.Generator, n: int, resamples: int) -> Iterator[Floats]:
     rows = max(1, _BLOCK // n)
     for start in range(0, resamples, rows):
         block = np.empty((min(rows, resamples - start), n))

@@ -2,7 +2,8 @@
 
 What a family's module has (`examples` is the family's own type, `rows` its own choice of examples):
 
-    encode(tokenizer, table, spec) -> table       text to ids; the only part that runs without torch's company
+    canonical(tables, where) -> table             the hub's columns as its datasets have them, checked at the door
+    encode(tokenizer, table, spec) -> table       text to ids
     ONE_CORPUS                                    whether all its tasks of one run are one training set
     read(tables, recipe, specials) -> examples    (language, token table) pairs to arrays, cut to the maximum length
     usable(examples) -> indices                   those that can be trained on and scored
@@ -12,7 +13,8 @@ What a family's module has (`examples` is the family's own type, `rows` its own 
     collate(examples, rows, recipe, *names) -> batch   padded arrays; `names` seed what is drawn
     head(config, task) -> Module                  fresh weights
     loss(encoder, head, batch) -> scalar          the mean over the batch
-    outputs(encoder, head, batch) -> arrays       one row per example; the columns of the predictions
+    outputs(encoder, head, batch) -> arrays       one row per example; a list of arrays where they differ in length
+    predictions(examples, outputs, form) -> table `id` and the answers, one row for each row of the dataset
     positions(rows) -> indices                    which examples some rows are of
     identifiers(examples) -> texts                the id of each example
     score(examples, outputs) -> float             higher is better, at most 1

@@ -44,6 +44,11 @@ class Examples:
         return len(self.rows)
 
 
+def canonical(tables: Mapping[str, pa.Table], where: str) -> pa.Table:
+    """Columns id, text_a, text_b and label as they are; a task may lack text_b or label."""
+    return tables[""]
+
+
 def encode(tokenizer: "Tokenizer", table: pa.Table, spec: Mapping[str, Any]) -> pa.Table:
     """Canonical columns (id, text_a; text_b and label, which may be null or absent) to id, ids_a, ids_b, label."""
     labelled = "label" in table.column_names
@@ -146,6 +151,11 @@ def _logits(
 
     logits: torch.Tensor = head(hidden_states(encoder, batch)[:, 0])
     return logits
+
+
+def predictions(examples: Examples, outputs: Mapping[str, Array], form: Mapping[str, Any]) -> pa.Table:
+    """Columns id, prediction (index into the labels) and margin."""
+    return pa.table({"id": pa.array(identifiers(examples), pa.string()), **outputs})
 
 
 def positions(rows: Array) -> Array:

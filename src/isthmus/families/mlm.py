@@ -58,6 +58,11 @@ class Examples:
         return len(self.document)
 
 
+def canonical(tables: Mapping[str, pa.Table], where: str) -> pa.Table:
+    """Columns id, text and pair as they are; a task may lack pair."""
+    return tables[""]
+
+
 def encode(tokenizer: "Tokenizer", table: pa.Table, spec: Mapping[str, Any]) -> pa.Table:
     """Canonical columns (text; pair, which may be null or absent) to ids, pair or null."""
     return pa.table(
@@ -273,6 +278,11 @@ def _losses(
     hidden = hidden_states(encoder, batch).flatten(0, 1).index_select(0, batch["masked"])
     logits = head(hidden, encoder.get_input_embeddings().weight)
     return cross_entropy(logits.float(), batch["targets"], reduction="none")
+
+
+def predictions(examples: Examples, outputs: Mapping[str, Array], form: Mapping[str, Any]) -> pa.Table:
+    """Columns id (of the window's document), loss and masked."""
+    return pa.table({"id": pa.array(identifiers(examples), pa.string()), **outputs})
 
 
 def positions(rows: Array) -> Array:

@@ -1,6 +1,6 @@
 """Hubs: where datasets and encoders come from. A catalogue entry does not know which of them serves it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -11,6 +11,14 @@ HUB_MODULES = {"babel": "isthmus.hubs.babel.hub", "hub": "isthmus.hubs.mirror"}
 
 # A mirror with this file holds generated data, and every table made from it says so.
 SYNTHETIC_MARK = "SYNTHETIC.md"
+
+
+def wanted(source: Mapping[str, Any], splits: Iterable[str | list[str]]) -> Iterator[tuple[str, str]]:
+    """Every (config, split) of the hub that a source is read from."""
+    configs = source["configs"].values() if "configs" in source else [source["config"]]
+    for config in configs:
+        for split in splits:
+            yield from ((config, name) for name in ([split] if isinstance(split, str) else split))
 
 
 class Hub(Protocol):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isthmus.errors import DataError, HubError
-from isthmus.hubs import SYNTHETIC_MARK
+from isthmus.hubs import SYNTHETIC_MARK, wanted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -39,13 +39,15 @@ class Mirror:
         source = spec["source"]
         if "splits" not in spec:
             files = found_files(self._root, source["id"], spec["files"])
-            return _hashes(files) if files else None
+            return {f"file/{name}": sha256 for name, sha256 in _hashes(files).items()} if files else None
         found: dict[str, str] = {}
-        for split in spec["splits"].values():
-            paths = shards(self._root, source["id"], source["config"], split)
+        for config, split in wanted(source, spec["splits"].values()):
+            paths = shards(self._root, source["id"], config, split)
             if not paths:
                 return None
-            found |= _hashes(paths)
+            # Other configs have files of the same names; only where there are several is the folder in the role.
+            prefix = f"file/{config}/" if "configs" in source else "file/"
+            found |= {f"{prefix}{name}": sha256 for name, sha256 in _hashes(paths).items()}
         return found
 
 
@@ -116,10 +118,11 @@ def found_files(root: Path, hub_id: str, patterns: list[str]) -> list[Path]:
 
 
 def _hashes(paths: list[Path]) -> dict[str, str]:
+    """Each file's hash by its name."""
     found = {}
     for path in paths:
         state = path.stat()
-        found[f"file/{path.name}"] = _sha256(path, state.st_size, state.st_mtime_ns)
+        found[path.name] = _sha256(path, state.st_size, state.st_mtime_ns)
     return found
 
 

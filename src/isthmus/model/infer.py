@@ -1,7 +1,8 @@
 """Inference: a family's outputs for all examples, in batches of about one length, back in the order they came."""
 
+import itertools
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -25,8 +26,9 @@ def infer(
     head: nn.Module,
     recipe: Recipe,
     interrupted: Callable[[], bool],
-) -> dict[str, Array]:
-    """The columns of `family.outputs`, one row per example. Dropout is off; the model's mode is restored.
+) -> dict[str, Any]:
+    """The columns of `family.outputs`, one row per example: arrays, or lists of arrays where rows differ in length.
+    Dropout is off; the model's mode is restored.
 
     What a batch holds depends on the examples' lengths alone, so equal inputs give equal bytes.
 
@@ -48,7 +50,15 @@ def infer(
     encoder.train(training)
     head.train(training)
     back = np.argsort(order, kind="stable")
-    return {name: np.concatenate([part[name] for part in parts])[back] for name in parts[0]} if parts else {}
+    return {name: _in_order([part[name] for part in parts], back) for name in parts[0]} if parts else {}
+
+
+def _in_order(parts: Sequence[Any], back: Array) -> Any:
+    """One column of all batches, as an array or as a list where rows differ in length, in the examples' order."""
+    if isinstance(parts[0], list):
+        rows = list(itertools.chain.from_iterable(parts))
+        return [rows[place] for place in back]
+    return np.concatenate(parts)[back]
 
 
 def _cut(order: Array, lengths: Array) -> list[Array]:

@@ -13,6 +13,7 @@ from isthmus.errors import StorageError
 
 OK = "ok"
 MISSING = "missing"  # nothing has been computed for this cell yet
+NAMES = ("encoder", "arm", "target", "language", "split", "seed", "metric")
 BASELINE = "none"  # the arm without an intermediate task
 
 
@@ -20,8 +21,8 @@ BASELINE = "none"  # the arm without an intermediate task
 class Cell:
     """A score, or why there is none.
 
-    `metrics` maps each metric to {"value", "n", "ci_low", "ci_high"}, values 0 to 100 or None; `main` is the
-    one that counts; `floor` is what the best constant prediction would get; `digest` names the artifact.
+    `metric` is the module that scored; `metrics` maps each of its numbers to {"value", "n", "ci_low", "ci_high"},
+    values 0 to 100 or None; `main` is the one that counts; `floor` is what the best constant prediction would get; `digest` names the artifact.
     """
 
     encoder: str
@@ -30,6 +31,7 @@ class Cell:
     language: str
     split: str
     seed: int
+    metric: str
     status: str
     folder: Path | None
     main: str | None
@@ -68,7 +70,7 @@ def _load(row: Mapping[str, Any], folder: Path | None, status: str | None) -> Ce
         status = OK if folder else MISSING
     report = _report(folder, status)
     return Cell(
-        **{name: row[name] for name in ("encoder", "arm", "target", "language", "split", "seed")},
+        **{name: row[name] for name in NAMES},
         status=status,
         folder=folder,
         main=report.get("main"),
@@ -91,7 +93,7 @@ def _report(folder: Path | None, status: str) -> dict[str, Any]:
 
 
 def examples(cell: Cell) -> pa.Table:
-    """Per-example scores of a cell: columns id and correct (0 to 1).
+    """The examples behind a cell: column id, and a column for each part of its metric.
 
     Raises:
         StorageError: the file is not there or cannot be read.

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
+import pyarrow as pa
 
 from isthmus.errors import DataError
+from isthmus.evaluate import metrics
 from isthmus.evaluate.statistics import Floats, joint_means, paired_difference, percentile, seed_weights
 from isthmus.publish.cells import BASELINE, MISSING, OK, Cell, examples
 
@@ -133,16 +135,22 @@ def _resample(cells: Sequence[Cell]) -> Replicates:
             if not other.column("id").equals(tables[0].column("id")):
                 raise _other_examples(members[0], cell)
         ids[language] = tables[0].column("id").to_pylist()
-        values[language] = np.stack(
-            [t.column("correct").to_numpy().astype(np.float64) for t in tables], axis=1
+        values[language] = np.hstack(
+            [_parts(cell, table) for cell, table in zip(members, tables, strict=True)]
         )
     names = _unique(f"{cell.target}/{cell.split}" for cell in cells)
     means = joint_means(values, ids, *names)
     return {
-        cell: 100 * means[language][:, column]
+        cell: 100 * metrics.load(cell.metric).values(part)[cell.main or ""]
         for language, members in by_language.items()
-        for column, cell in enumerate(members)
+        for cell, part in zip(members, np.split(means[language], len(members), axis=1), strict=True)
     }
+
+
+def _parts(cell: Cell, table: pa.Table) -> Floats:
+    """What the cell's metric is made of, example by example, shape (n, k)."""
+    parts = metrics.load(cell.metric).PARTS
+    return np.stack([table.column(part).to_numpy().astype(np.float64) for part in parts], axis=1)
 
 
 def _other_examples(first: Cell, second: Cell) -> DataError:

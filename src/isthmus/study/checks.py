@@ -195,6 +195,8 @@ class Checks(References):
                 self.problems.add(where, text + did_you_mean(None, targets, "Targets"))
 
     def _training_set(self, where: Where, target: Task) -> None:
+        if not target.is_trained:
+            return
         training = self.find(where, target.training_set)
         if training is None:
             return

@@ -17,6 +17,13 @@ from isthmus.tasks import task
 
 SCHEMA = Path("workflow/schemas/study.schema.json")
 REFERENCE = Path("docs/config.md")
+TYPES = {
+    "string": "text",
+    "number": "number",
+    "integer": "whole number",
+    "boolean": "true or false",
+    "null": "null",
+}
 
 _HEAD = """# The study file
 
@@ -122,7 +129,7 @@ def _type(option: Mapping[str, Any], root: Mapping[str, Any]) -> str:
         return "list"
     if kind == "object":
         return "keys with values"
-    words = {"string": "text", "number": "number", "integer": "whole number", "null": "null"}[str(kind)]
+    words = TYPES[str(kind)]
     bounds = {
         "exclusiveMinimum": "above",
         "minimum": "at least",

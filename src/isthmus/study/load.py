@@ -18,7 +18,8 @@ from isthmus.study.options import OptionChecks
 from isthmus.study.problems import Problems, prune
 from isthmus.study.recipes import Stage, combine
 from isthmus.study.yamlfile import Document, Flaw, Where, YamlError, load
-from isthmus.tasks.task import PACKAGED, Collection, Task, collect
+from isthmus.tasks.files import PACKAGED, Collection, collect
+from isthmus.tasks.task import Task
 
 __all__ = ["Arm", "HubEncoder", "Link", "PretrainedEncoder", "Study", "StudyError", "load_study"]
 
@@ -95,7 +96,7 @@ class Study:
         """
         names = (tasks,) if isinstance(tasks, str) else tuple(tasks)
         given = [values for _, values in levels(self.recipe, stage, names)]
-        return combine([*given, overrides or {}], stage, any(self.tasks[name].is_text for name in names))
+        return combine([*given, overrides or {}], stage, {self.tasks[name].kind for name in names})
 
 
 def load_study(path: Path | str, catalogue_folders: Sequence[Path] = (PACKAGED,)) -> Study:

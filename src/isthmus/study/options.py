@@ -2,16 +2,18 @@
 encoders, and that some run reads them. An option that nothing reads would be a silent mistake.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from isthmus.study.checks import References
 from isthmus.study.format import StageOptions, levels
 from isthmus.study.problems import shown
-from isthmus.study.recipes import STAGES, TEXT_ONLY, RecipeOptions, Stage, combine
+from isthmus.study.recipes import READ_BY, STAGES, RecipeOptions, Stage, combine
 from isthmus.study.yamlfile import Where
 from isthmus.tasks.task import Task
+
+READERS = {"text": "training on text without labels", "questions": "a task of questions on a text"}
 
 
 @dataclass(frozen=True)
@@ -72,8 +74,8 @@ class OptionChecks(References):
     def _effective(self, run: Run) -> Effective:
         tasks = self.found(run.tasks)
         given = [*levels(self.file.recipe, run.stage, run.tasks), (run.place, dict(run.own or {}))]
-        reads_text = any(task.is_text for task in tasks)
-        return Effective(run, tasks, combine((values for _, values in given), run.stage, reads_text), given)
+        kinds = {task.kind for task in tasks}
+        return Effective(run, tasks, combine((values for _, values in given), run.stage, kinds), given)
 
     def _spot(self, where: Where, option: str) -> Where:
         """Where an option stands: directly at a place, or in the arm's grid or recipe below it."""
@@ -113,6 +115,8 @@ class OptionChecks(References):
         run = effective.run
         if effective.options["select"] == "last" or any("dev" in task.splits for task in effective.tasks):
             return
+        if not any(task.is_trained for task in effective.tasks):
+            return
         where = self._giver(effective, "select") or run.place or ("recipe",)
         text = f"{', '.join(run.tasks)} has no development examples to select a checkpoint by"
         self.problems.add(where, f"{text}: write select: last.")
@@ -125,22 +129,22 @@ class OptionChecks(References):
         )
         for stage, part in stages:
             here = [run for run in runs if run.stage == stage]
-            texts = {task.name for run in here for task in self.found(run.tasks) if task.is_text}
-            self._text_only(("recipe", stage), part.given(), bool(texts))
+            kinds = {task.kind for run in here for task in self.found(run.tasks)}
+            self._kinds(("recipe", stage), part.given(), kinds)
             for name, options in part.tasks.items():
                 where: Where = ("recipe", stage, "tasks", name)
                 task = self.find(where, name)
                 if task is not None:
-                    self._text_only(where, options.given(), task.is_text)
+                    self._kinds(where, options.given(), {task.kind})
                     self._reached(where, task, here)
         for run in runs:
-            self._text_only(run.place, run.own or {}, any(task.is_text for task in self.found(run.tasks)))
+            self._kinds(run.place, run.own or {}, {task.kind for task in self.found(run.tasks)})
 
-    def _text_only(self, where: Where, given: Mapping[str, Any], reads_text: bool) -> None:
-        for option in sorted(TEXT_ONLY.intersection(given)):
-            if not reads_text:
-                text = "only training on text without labels reads this: drop it."
-                self.problems.add(self._spot(where, option), text)
+    def _kinds(self, where: Where, given: Mapping[str, Any], kinds: Collection[str]) -> None:
+        for kind, options in READ_BY.items():
+            for option in sorted(options.intersection(given)):
+                if kind not in kinds:
+                    self.problems.add(self._spot(where, option), f"only {READERS[kind]} reads this: drop it.")
 
     def _reached(self, where: Where, task: Task, runs: Sequence[Run]) -> None:
         """Note options for a task that no run of the stage trains on alone."""

@@ -6,7 +6,7 @@ v1 appendix A.1) and of jiant, whose defaults agree; masking and the language ex
 al. 2020).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -24,8 +24,11 @@ BUILT_IN: Mapping[Stage, Mapping[str, Any]] = {
 }
 """Defaults of a stage where they differ: text for pre-training rarely has development examples."""
 
-TEXT_ONLY = frozenset({"mask_rate", "pairs", "code_switch", "language_exponent", "tokens_per_batch"})
-"""Options that only training on text without labels reads."""
+READ_BY: Mapping[str, frozenset[str]] = {
+    "text": frozenset({"mask_rate", "pairs", "code_switch", "language_exponent", "tokens_per_batch"}),
+    "questions": frozenset({"doc_stride", "max_query_length", "max_answer_length", "n_best"}),
+}
+"""Options that only some tasks read: text without labels, questions on a text."""
 
 
 class RecipeOptions(Strict):
@@ -109,25 +112,38 @@ class RecipeOptions(Strict):
         default=None,
         description="Text without labels: fill batches up to so many tokens; null = `batch_size` documents.",
     )
+    doc_stride: Annotated[int, Field(ge=1, le=8192), Written] = Field(
+        default=128,
+        description="Questions on a text: tokens from the start of one window to that of the next.",
+    )
+    max_query_length: Annotated[int, Field(ge=1, le=8192), Written] = Field(
+        default=64, description="Questions on a text: tokens of a question; longer ones are cut."
+    )
+    max_answer_length: Annotated[int, Field(ge=1, le=8192), Written] = Field(
+        default=30, description="Questions on a text: tokens of an answer, at most."
+    )
+    n_best: Annotated[int, Field(ge=1, le=1000), Written] = Field(
+        default=20, description="Questions on a text: starts and ends that are combined to answers."
+    )
 
     def given(self) -> dict[str, Any]:
         """The options that the file gives here, with their values as numbers."""
         return self.model_dump(include=self.model_fields_set & set(FROZEN))
 
 
-def combine(levels: Iterable[Mapping[str, Any]], stage: Stage, reads_text: bool) -> dict[str, Any]:
+def combine(levels: Iterable[Mapping[str, Any]], stage: Stage, kinds: Collection[str]) -> dict[str, Any]:
     """The effective value of every option: later levels win over earlier ones, and all over the defaults.
 
     `steps` and `epochs` exclude each other: the level that gives one of them puts the other out of force.
-    What the run does not read (`epochs` beside `steps`, the text options where nothing is text) gets its
-    frozen value, so that it stays out of the spec.
+    `kinds` are those of READ_BY among the run's tasks. What the run does not read (`epochs` beside `steps`, the
+    text options where nothing is text) gets its frozen value, so that it stays out of the spec.
     """
     options = {name: field.default for name, field in RecipeOptions.model_fields.items()}
     for level in (BUILT_IN[stage], *levels):
         options |= level
         if "epochs" in level and level.get("steps") is None:
             options["steps"] = None
-    unread = set() if reads_text else set(TEXT_ONLY)
+    unread = {option for kind, mine in READ_BY.items() if kind not in kinds for option in mine}
     if options["steps"] is not None:
         unread.add("epochs")
     return options | {name: FROZEN[name] for name in unread}

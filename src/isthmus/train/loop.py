@@ -33,9 +33,10 @@ LOSSES_KEPT = 50
 
 @dataclass(frozen=True)
 class Task:
-    """One training set: its family, its examples and batches, its head, and what it is scored on (or None)."""
+    """One training set: its form and family, its examples and batches, its head, what it is scored on (or None)."""
 
     name: str
+    form: Mapping[str, Any]
     family: ModuleType
     examples: Any
     epochs: Epochs

@@ -4,6 +4,7 @@ Pre-training from scratch is a spec with `init` in the place of a parent and a f
 """
 
 import dataclasses
+import itertools
 import json
 import math
 import resource
@@ -33,6 +34,8 @@ from isthmus.train.state import Slots
 from isthmus.work import Work
 
 TRAIN, DEV = "train.parquet", "dev.parquet"
+LABELS = "labels.json"
+NOT_OF_THE_HEAD = ("task", "languages", "datasets")
 
 
 def run(works: Sequence[Work]) -> None:
@@ -65,7 +68,7 @@ def _run(work: Work) -> None:
         return
     with clock("saving"):
         encoders.save(encoder, tokenizer_folder, work.folder)
-        save_heads(job.tasks, work.spec["tasks"], work.folder)
+        save_heads(job.tasks, work.folder)
     say(f"{work.name}: {facts.step} steps in {duration(sum(clock.seconds.values()))}")
     reason = (
         f"the same label for every development example of {', '.join(facts.collapsed)}"
@@ -127,7 +130,7 @@ def _task(
     seed: int,
     group: Sequence[Mapping[str, Any]],
 ) -> Task:
-    first = group[0]
+    first = with_labels(work, group[0])
     family, name = families.load(first["family"]), first["task"]
     examples = family.read(list(_tables(work, group, TRAIN)), recipe, special)
     examples = family.subset(examples, choose(family.usable(examples), recipe.examples, seed, name))
@@ -141,6 +144,7 @@ def _task(
 
     return Task(
         name=name,
+        form={key: value for key, value in first.items() if key not in NOT_OF_THE_HEAD},
         family=family,
         examples=examples,
         epochs=Epochs(make),
@@ -151,12 +155,24 @@ def _task(
 
 def _tables(work: Work, group: Sequence[Mapping[str, Any]], split: str) -> Iterator[tuple[str, Any]]:
     for task in group:
-        for language in task["languages"]:
-            path = work.inputs[f"tokens/{task['task']}/{language}"] / split
+        for name, language in itertools.product(datasets(task), task["languages"]):
+            path = work.inputs[f"tokens/{name}/{language}"] / split
             if path.is_file():
                 yield language, pq.read_table(path)
             elif split == TRAIN:
-                raise DataError(f"{work.name}: {task['task']} in {language} has no training split.")
+                raise DataError(f"{work.name}: {name} in {language} has no training split.")
+
+
+def datasets(task: Mapping[str, Any]) -> Sequence[str]:
+    """The tasks whose tokens a task of a spec is read from: itself, or those that it unites."""
+    names: Sequence[str] = task.get("datasets", [task["task"]])
+    return names
+
+
+def with_labels(work: Work, task: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A task of a spec; with the labels that its training data has, where the catalogue does not name them."""
+    path = work.inputs[f"tokens/{datasets(task)[0]}/{task['languages'][0]}"] / LABELS
+    return {**task, "labels": json.loads(path.read_text(encoding="utf-8"))} if path.is_file() else task
 
 
 def _dev(
@@ -196,12 +212,11 @@ def plan(
     return schedule(shares(counts, cap), max(1, steps), seed)
 
 
-def save_heads(tasks: Sequence[Task], specs: Sequence[Mapping[str, Any]], folder: Path) -> None:
-    """heads.safetensors with tensors `<task>.<parameter>`, and heads.json with each head's family and labels."""
+def save_heads(tasks: Sequence[Task], folder: Path) -> None:
+    """heads.safetensors with tensors `<task>.<parameter>`, and heads.json with each head's form (family, labels)."""
     tensors = {f"{task.name}.{name}": value for task in tasks for name, value in _weights(task.head).items()}
     save_file(tensors, folder / "heads.safetensors")
-    described = {spec["task"]: {k: v for k, v in spec.items() if k in ("family", "labels")} for spec in specs}
-    kept = {task.name: described[task.name] for task in tasks}
+    kept = {task.name: task.form for task in tasks}
     (folder / "heads.json").write_text(json.dumps(kept, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 

@@ -3,14 +3,16 @@
 import json
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from isthmus.data.fetch import canonical_rows
+from isthmus.data.fetch import canonical_rows, read, with_labels
 from isthmus.errors import DataError
 
 LABELS = ["entailment", "neutral", "contradiction"]
 SPEC = {
     "source": {},
+    "family": "classify",
     "columns": {"text_a": "premise", "text_b": "hypothesis", "label": "label"},
     "labels": LABELS,
 }
@@ -33,11 +35,11 @@ def rows(label, names=None, **columns) -> pa.Table:
 
 
 def labels(table: pa.Table, spec=SPEC) -> list[int]:
-    return canonical_rows(table, spec, "xnli/en test")["label"].to_pylist()
+    return canonical_rows({"": table}, spec, "xnli/en test")["label"].to_pylist()
 
 
 def test_columns_are_renamed_and_ids_made():
-    table = canonical_rows(rows([0, 2]), SPEC, "here")
+    table = canonical_rows({"": rows([0, 2])}, SPEC, "here")
     assert table.column_names == ["id", "text_a", "text_b", "label"]
     assert table.schema.field("label").type == pa.int32()
     assert table["id"].to_pylist() == ["0", "1"]
@@ -77,6 +79,54 @@ def test_what_is_wrong_is_said_with_its_place(table, message):
 
 def test_ids_that_occur_twice_are_refused():
     spec = {**SPEC, "columns": {**SPEC["columns"], "id": "idx"}}
-    assert canonical_rows(rows([0, 1]), spec, "here")["id"].to_pylist() == ["0", "1"]
+    assert canonical_rows({"": rows([0, 1])}, spec, "here")["id"].to_pylist() == ["0", "1"]
     with pytest.raises(DataError, match="more than once: 7"):
-        canonical_rows(rows([0, 1], idx=[7, 7]), spec, "here")
+        canonical_rows({"": rows([0, 1], idx=[7, 7])}, spec, "here")
+
+
+def test_tags_are_places_in_the_tasks_list_whatever_the_files_order():
+    feature = {"feature": {"names": ["O", "B"], "_type": "ClassLabel"}, "_type": "List"}
+    metadata = json.dumps({"info": {"features": {"tags": feature}}})
+    table = pa.table({"tokens": [["a", "b"], ["c"]], "tags": [[0, 1], [1]]})
+    spec = {
+        "source": {},
+        "family": "tag",
+        "columns": {"tokens": "tokens", "tags": "tags"},
+        "labels": ["B", "O"],
+    }
+    found = canonical_rows({"": table.replace_schema_metadata({"huggingface": metadata})}, spec, "here")
+    assert found["tags"].to_pylist() == [[1, 0], [0]]
+    assert found["tags"].type == pa.list_(pa.int32())
+
+
+def test_tags_without_a_list_of_labels_bring_their_own(tmp_path):
+    train = pa.table({"id": ["0", "1"], "tags": [["N", "NP/N"], ["N"]]})
+    dev = pa.table({"id": ["0"], "tags": [["N", "S"]]})
+    found = with_labels({"train": train, "dev": dev}, tmp_path)
+    assert json.loads((tmp_path / "labels.json").read_text()) == ["N", "NP/N"]
+    assert found["train"]["tags"].to_pylist() == [[0, 1], [0]]
+    assert found["dev"]["tags"].to_pylist() == [[0, -1]]
+
+
+def test_answers_are_two_lists():
+    answers = [{"text": ["rain"], "answer_start": [3]}, {"text": [], "answer_start": []}]
+    table = pa.table({"c": ["It rained.", "no"], "q": ["What?", "Who?"], "a": answers})
+    spec = {"source": {}, "family": "span", "columns": {"context": "c", "question": "q", "answers": "a"}}
+    found = canonical_rows({"": table}, spec, "here")
+    assert found["answers"].to_pylist() == [["rain"], []]
+    assert found["starts"].to_pylist() == [[3], []]
+
+
+def test_several_splits_and_configs_and_a_prefix(unit, tmp_path):
+    for config, split, ids in (("x", "r1", ["en-1", "de-1"]), ("x", "r2", ["en-2"]), ("y", "r1", ["en-9"])):
+        folder = tmp_path / "me" / "set" / config
+        folder.mkdir(parents=True, exist_ok=True)
+        pq.write_table(pa.table({"id": ids}), folder / f"{split}-00000-of-00001.parquet")
+
+    def rows(splits, **source):
+        work = unit("work", {"source": {"hub": "hub", "id": "me/set", **source}}, {"hub": tmp_path})
+        return {name: table["id"].to_pylist() for name, table in read(work, splits).items()}
+
+    assert rows(["r1", "r2"], config="x") == {"": ["en-1", "de-1", "en-2"]}
+    assert rows("r1", config="x", where={"id": "en-*"}) == {"": ["en-1"]}
+    assert rows("r1", configs={"a": "x", "b": "y"}) == {"a": ["en-1", "de-1"], "b": ["en-9"]}

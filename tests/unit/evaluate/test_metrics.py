@@ -1,6 +1,7 @@
 """Metrics: found by name, right on hand-counted examples."""
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from isthmus.errors import UsageError
@@ -11,8 +12,12 @@ from isthmus.evaluate.statistics import wilson
 @pytest.mark.parametrize("name", metrics.names())
 def test_every_metric_has_what_the_stage_asks_for(name: str) -> None:
     metric = metrics.load(name)
-    for attribute in ("GOLD", "PREDICTED", "labelled", "score", "aggregate", "interval", "floor"):
-        assert hasattr(metric, attribute), attribute
+    assert metric.NAMES and metric.PARTS
+    means = metric.values(np.zeros((3, len(metric.PARTS))))
+    assert set(means) == set(metric.NAMES)
+    assert all(np.isfinite(values).all() and values.shape == (3,) for values in means.values())
+    low, high = metric.interval(np.ones((5, len(metric.PARTS))), "any")
+    assert 0 <= low <= high <= 1
 
 
 @pytest.mark.parametrize("name", ["acuracy", "", "accuracy.x", "../accuracy", "__init__", "os"])
@@ -21,18 +26,25 @@ def test_unknown_metric_is_the_users_error_and_names_the_known_ones(name: str) -
         metrics.load(name)
 
 
+def scored(gold: list[int], predicted: list[int]) -> metrics.Scored:
+    ids = [str(row) for row in range(len(gold))]
+    tables = {"id": ids, "label": gold}, {"id": ids, "prediction": predicted}
+    spec = {"target": "t", "language": "en", "split": "test"}
+    gold_table, predicted_table = (pa.table(columns) for columns in tables)
+    return metrics.load("accuracy").score({"test": gold_table}, {"test": predicted_table}, spec)
+
+
 def test_accuracy_counts_equal_labels() -> None:
-    accuracy = metrics.load("accuracy")
-    gold, predicted = np.array([0, 1, 2, 2]), np.array([0, 1, 1, 2])
-    values = accuracy.score(gold, predicted)
-    assert values.tolist() == [1.0, 1.0, 0.0, 1.0]
-    assert accuracy.aggregate(values) == 0.75
-    assert accuracy.interval(values, "any") == wilson(3, 4)
+    accuracy, found = metrics.load("accuracy"), scored([0, 1, 2, 2], [0, 1, 1, 2])
+    assert found.parts.tolist() == [[1.0], [1.0], [0.0], [1.0]]
+    assert accuracy.values(found.parts.mean(axis=0))["accuracy"] == 0.75
+    assert accuracy.interval(found.parts, "any") == wilson(3, 4)
 
 
 def test_accuracy_floor_is_the_most_frequent_label() -> None:
-    assert metrics.load("accuracy").floor(np.array([0, 1, 1, 2])) == 0.5
+    assert scored([0, 1, 1, 2], [0, 0, 0, 0]).floor == 0.5
 
 
 def test_accuracy_knows_rows_without_gold() -> None:
-    assert metrics.load("accuracy").labelled(np.array([0, -1, 2])).tolist() == [True, False, True]
+    found = scored([0, -1, 2], [0, 0, 0])
+    assert (list(found.ids), found.rows) == (["0", "2"], 3)

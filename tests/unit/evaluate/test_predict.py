@@ -31,7 +31,7 @@ def target(unit, world: Path):
     def make(
         model: Path, language: str = "here", name: str = "", interrupted=lambda: False, **changes: object
     ):
-        spec = {"target": "cue", "family": "classify", "language": language, "split": "test", "head": "cue"}
+        spec = {"target": "cue", "family": "classify", "language": language, "splits": ["test"], "head": "cue"}
         spec |= {"recipe": RECIPE, **changes}
         inputs = {"model": model, "tokens": world / f"tokens/cue/{language}"}
         return unit(name or f"predictions/{language}", spec, inputs, interrupted)
@@ -40,13 +40,13 @@ def target(unit, world: Path):
 
 
 def predictions(work) -> dict[str, list]:
-    return pq.read_table(work.folder / "predictions.parquet").to_pydict()
+    return pq.read_table(work.folder / "test.parquet").to_pydict()
 
 
 def test_predictions_are_the_answers_in_the_order_of_the_data(model, target, world: Path) -> None:
     work = target(model("m"))
     predict.run([work])
-    table = pq.read_table(work.folder / "predictions.parquet")
+    table = pq.read_table(work.folder / "test.parquet")
     gold = pq.read_table(world / "tokens/cue/here/test.parquet").to_pydict()
     assert [(field.name, str(field.type)) for field in table.schema] == [
         ("id", "string"),
@@ -85,7 +85,7 @@ def test_a_units_bytes_do_not_depend_on_its_company(model, target) -> None:
     predict.run(together)
     alone = target(folder, "there", name="alone")
     predict.run([alone])
-    files = [work.folder / "predictions.parquet" for work in (together[1], alone)]
+    files = [work.folder / "test.parquet" for work in (together[1], alone)]
     assert files[0].read_bytes() == files[1].read_bytes()
 
 
@@ -104,4 +104,4 @@ def test_a_head_or_split_that_is_not_there_is_named(model, target) -> None:
     with pytest.raises(DataError, match="none for twin"):
         predict.run([target(folder, head="twin")])
     with pytest.raises(DataError, match="no split other"):
-        predict.run([target(folder, split="other")])
+        predict.run([target(folder, splits=["test", "other"])])

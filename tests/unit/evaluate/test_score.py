@@ -36,7 +36,7 @@ class Case:
 
     def predict(self, ids: list[str], predictions: list[int | None]) -> None:
         table = {"id": ids, "prediction": pa.array(predictions, pa.int32()), "margin": [0.5] * len(ids)}
-        write(self.root / "prediction" / "predictions.parquet", **table)
+        write(self.root / "prediction" / "test.parquet", **table)
 
     def work(self, statuses: Mapping[str, str] | None = None, interrupted: bool = False) -> Work:
         return Work(
@@ -119,12 +119,16 @@ def test_order_of_predictions_does_not_change_the_bytes(case: Case) -> None:
 @pytest.mark.parametrize(
     ("gold", "predicted", "words"),
     [
-        (IDS, ["a", "b", "c"], ["1 ids of the gold are missing", "'d'", "predictions.parquet"]),
-        (IDS, [*IDS, "e", "f"], ["2 ids are not in the gold", "'e', 'f'", "predictions.parquet"]),
-        (IDS, ["a", "a", "b", "c", "d"], ["1 ids are doubled", "'a'", "predictions.parquet"]),
-        (["a", "a", "b"], ["a", "a", "b"], ["1 gold ids are doubled", "test.parquet", "id column"]),
-        (IDS, ["w", "x", "y", "z"], ["4 ids of the gold are missing", "'a', 'b', 'c', ...", "4 ids are not"]),
-        (IDS, [], ["4 ids of the gold are missing"]),
+        (IDS, ["a", "b", "c"], ["1 ids of the gold have no prediction", "'d'", "xnli/de test"]),
+        (IDS, [*IDS, "e", "f"], ["2 predicted ids are not in the gold", "'e', 'f'"]),
+        (IDS, ["a", "a", "b", "c", "d"], ["1 predicted ids are doubled", "'a'"]),
+        (["a", "a", "b"], ["a", "a", "b"], ["1 gold ids are doubled", "id column"]),
+        (
+            IDS,
+            ["w", "x", "y", "z"],
+            ["4 ids of the gold have no", "'a', 'b', 'c', ...", "4 predicted ids are not"],
+        ),
+        (IDS, [], ["4 ids of the gold have no prediction"]),
     ],
 )
 def test_ids_that_do_not_match_are_named(
@@ -145,7 +149,7 @@ def test_empty_predictions_are_refused(case: Case) -> None:
 
 
 def test_wrong_columns_are_named(case: Case) -> None:
-    write(case.root / "prediction" / "predictions.parquet", id=IDS, answer=RIGHT)
+    write(case.root / "prediction" / "test.parquet", id=IDS, answer=RIGHT)
     with pytest.raises(DataError, match="no column prediction; it has id, answer"):
         case.run()
 
@@ -186,12 +190,6 @@ def test_a_collapsed_run_is_scored_and_stays_collapsed(case: Case) -> None:
     case.predict(IDS, [1, 1, 1, 1])
     assert case.run(prediction="collapsed")["metrics"]["accuracy"]["value"] == 50.0
     assert case.commits[0]["status"] == "collapsed"
-
-
-def test_a_diverged_run_has_no_score_even_without_predictions(case: Case) -> None:
-    (case.root / "prediction" / "predictions.parquet").unlink()
-    assert case.run(prediction="diverged")["metrics"]["accuracy"]["value"] is None
-    assert case.commits[0]["status"] == "diverged"
 
 
 def test_a_signal_keeps_finished_units(case: Case) -> None:

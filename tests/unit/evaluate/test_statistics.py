@@ -7,7 +7,7 @@ import pytest
 
 from isthmus.evaluate import statistics
 from isthmus.evaluate.statistics import (
-    bootstrap,
+    bootstrap_mean,
     joint_means,
     paired_difference,
     percentile,
@@ -56,24 +56,24 @@ def test_wilson_at_the_edges() -> None:
 
 
 def test_bootstrap_of_a_mean_agrees_with_wilson() -> None:
-    values = coin(2000, 0.7, "agree")
-    assert bootstrap(values, lambda sample: sample.mean(axis=1), "x") == pytest.approx(
+    values = coin(2000, 0.7, "agree")[:, None]
+    assert bootstrap_mean(values, lambda means: means[:, 0], "x") == pytest.approx(
         wilson(values.sum(), 2000), abs=0.004
     )
 
 
-def test_bootstrap_of_another_statistic_and_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    values = np.arange(101.0)
-    whole = bootstrap(values, lambda sample: np.median(sample, axis=1), "median")
-    assert whole[0] < 50 < whole[1]
+def test_bootstrap_of_a_ratio_and_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = np.stack([np.arange(101.0), np.full(101, 200.0)], axis=1)
+    whole = bootstrap_mean(parts, lambda means: means[:, 0] / means[:, 1], "ratio")
+    assert whole[0] < 0.25 < whole[1]
     monkeypatch.setattr(statistics, "_BLOCK", 1000)
-    assert bootstrap(values, lambda sample: np.median(sample, axis=1), "median") == whole
+    assert bootstrap_mean(parts, lambda means: means[:, 0] / means[:, 1], "ratio") == whole
 
 
 @pytest.mark.parametrize("constant", [0.0, 1.0])
 def test_all_wrong_or_all_right_gives_a_point(constant: float) -> None:
-    values = np.full(50, constant)
-    assert bootstrap(values, lambda sample: sample.mean(axis=1), "x") == (constant, constant)
+    values = np.full((50, 1), constant)
+    assert bootstrap_mean(values, lambda means: means[:, 0], "x") == (constant, constant)
 
 
 def test_strata_divide_by_the_languages_that_share_an_id() -> None:

@@ -48,6 +48,7 @@ class Invented:
             "language": language,
             "split": split,
             "seed": seed,
+            "metric": "accuracy",
         }
         self.cells.append(names | {"score": role})
         if status == "missing":

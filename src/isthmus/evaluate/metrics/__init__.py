@@ -2,51 +2,75 @@
 
 A metric module has these names, and nothing else of isthmus knows which metrics there are:
 
-    GOLD        str, the column of the data artifact that holds the gold
-    PREDICTED   str, the column of the prediction artifact that holds the predictions
-    labelled, score, aggregate, interval, floor  functions, as in `Metric`
+    NAMES       what `values` gives; the first is the main one, the one that counts in tables
+    PARTS       the per-example columns that the metric is made of (for F1: hits, predicted, gold)
+    score       gold and predictions to parts, example by example
+    values      mean parts to metrics; so a resampled mean of parts is a resampled metric
+    interval    the main metric's interval over examples
+
+Everything is between 0 and 1 here; tables show points. Shapes: n examples, k parts.
 """
 
 import importlib
 import pkgutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 
-import numpy as np
-from numpy.typing import NDArray
+import pyarrow as pa
 
 from isthmus.errors import UsageError
+from isthmus.evaluate.statistics import Floats, bootstrap_mean
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What a metric found: `ids` and `parts` [n, k] of the examples with gold, out of `rows` examples.
+
+    `floor` is the main metric of the best constant prediction, None where there is none; `details` are plain JSON
+    that the score's file keeps.
+    """
+
+    ids: Sequence[str]
+    parts: Floats
+    floor: float | None
+    rows: int
+    details: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Metric(Protocol):
-    """What every module of this package offers; arrays have one entry per example."""
+    """What every module of this package offers."""
 
-    GOLD: str
-    PREDICTED: str
+    NAMES: tuple[str, ...]
+    PARTS: tuple[str, ...]
 
     @staticmethod
-    def labelled(gold: NDArray[Any]) -> NDArray[np.bool_]:
-        """Which rows have gold, shape (n,)."""
+    def score(
+        gold: Mapping[str, pa.Table], predicted: Mapping[str, pa.Table], spec: Mapping[str, Any]
+    ) -> Scored:
+        """The parts of the examples of `spec["split"]`; tables by split, others serve to choose settings.
+
+        Raises:
+            DataError: the two do not belong together.
+        """
         ...
 
     @staticmethod
-    def score(gold: NDArray[Any], predicted: NDArray[Any]) -> NDArray[np.float64]:
-        """Per-example values 0 to 1, shape (n,)."""
+    def values(means: Floats) -> dict[str, Floats]:
+        """Mean parts, shape (..., k), to each metric of NAMES, shape (...)."""
         ...
 
     @staticmethod
-    def aggregate(values: NDArray[np.float64]) -> float:
-        """The metric of these examples, 0 to 1."""
+    def interval(parts: Floats, *names: str) -> tuple[float, float]:
+        """The main metric's 95 % interval over examples; the names seed whatever is resampled."""
         ...
 
-    @staticmethod
-    def interval(values: NDArray[np.float64], *names: str) -> tuple[float, float]:
-        """Its 95 % interval over examples, 0 to 1; the names seed whatever is resampled."""
-        ...
 
-    @staticmethod
-    def floor(gold: NDArray[Any]) -> float | None:
-        """What the best constant prediction gets, 0 to 1; None if there is none."""
-        ...
+def bootstrap_interval(
+    values: Callable[[Floats], Mapping[str, Floats]], main: str, parts: Floats, *names: str
+) -> tuple[float, float]:
+    """The percentile interval of a metric of mean parts [n, k], for metrics without one of their own."""
+    return bootstrap_mean(parts, lambda means: values(means)[main], *names)
 
 
 def names() -> list[str]:

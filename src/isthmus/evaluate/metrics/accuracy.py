@@ -4,40 +4,45 @@ As the official scorer of XTREME has it for XNLI and PAWS-X (google-research/xtr
 of equal labels; a macro average or ignored classes do not come in.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+import pyarrow as pa
 
-from isthmus.evaluate.statistics import wilson
+from isthmus.evaluate.join import align, column
+from isthmus.evaluate.metrics import Scored
+from isthmus.evaluate.statistics import Floats, wilson
 
-GOLD = "label"
-PREDICTED = "prediction"
+NAMES = ("accuracy",)
+PARTS = ("correct",)
 UNLABELLED = -1
 
 
-def labelled(gold: NDArray[Any]) -> NDArray[np.bool_]:
-    """Rows whose label is not -1, shape (n,)."""
-    present: NDArray[np.bool_] = gold != UNLABELLED
-    return present
+def score(gold: Mapping[str, pa.Table], predicted: Mapping[str, pa.Table], spec: Mapping[str, Any]) -> Scored:
+    """1.0 where the labels are equal, else 0.0. The floor is the share of the most frequent gold label."""
+    split = spec["split"]
+    mine, theirs = gold[split], predicted[split]
+    where = f"{spec['target']}/{spec['language']} {split}"
+    order = align(mine, theirs, where)
+    labels = np.array(column(mine, "label", f"The gold of {where}"), np.int64)
+    answers = np.array(column(theirs, "prediction", f"The prediction of {where}"), np.int64)[order]
+    present = labels != UNLABELLED
+    ids = mine.column("id").to_pylist()
+    _, counts = np.unique(labels[present], return_counts=True)
+    return Scored(
+        ids=[ids[i] for i in np.flatnonzero(present)],
+        parts=(labels == answers)[present, None].astype(np.float64),
+        floor=float(counts.max() / counts.sum()) if len(counts) else None,
+        rows=len(ids),
+    )
 
 
-def score(gold: NDArray[Any], predicted: NDArray[Any]) -> NDArray[np.float64]:
-    """1.0 where the labels are equal, else 0.0; all shapes (n,)."""
-    return np.asarray(gold == predicted, np.float64)
+def values(means: Floats) -> dict[str, Floats]:
+    """The mean of the parts."""
+    return {"accuracy": means[..., 0]}
 
 
-def aggregate(values: NDArray[np.float64]) -> float:
-    """Mean of the per-example values, 0 to 1; n must be at least 1."""
-    return float(values.mean())
-
-
-def interval(values: NDArray[np.float64], *names: str) -> tuple[float, float]:
-    """Wilson's 95 % interval of a proportion, 0 to 1. Nothing is resampled, so `names` seed nothing."""
-    return wilson(float(values.sum()), len(values))
-
-
-def floor(gold: NDArray[Any]) -> float:
-    """Accuracy of always answering the most frequent gold label, 0 to 1; n must be at least 1."""
-    _, counts = np.unique(gold, return_counts=True)
-    return float(counts.max() / counts.sum())
+def interval(parts: Floats, *names: str) -> tuple[float, float]:
+    """Wilson's 95 % interval of a proportion. Nothing is resampled, so `names` seed nothing."""
+    return wilson(float(parts.sum()), len(parts))

@@ -1,0 +1,110 @@
+"""The hub's columns under our names: renamed, taken out of structs, put together from templates."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from isthmus.errors import DataError
+
+PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
+
+
+def column(table: pa.Table, path: str, where: str) -> pa.Array:
+    """A column, or with `a.b` the field b of a struct a.
+
+    Raises:
+        DataError: there is none.
+    """
+    name, _, field = path.partition(".")
+    if name not in table.column_names:
+        raise missing(table, name, where)
+    found = table[name].combine_chunks()
+    if not field:
+        return found
+    if not pa.types.is_struct(found.type) or found.type.get_field_index(field) < 0:
+        raise DataError(f"{where}: the column {name!r} has no field {field!r} (it is {found.type}). {REMEDY}")
+    return pc.struct_field(found, field)
+
+
+REMEDY = "Correct `columns`, `where` or `join` in the task's YAML, or the data."
+
+
+def missing(table: pa.Table, name: str, where: str) -> DataError:
+    """What to raise where a column is missing."""
+    return DataError(f"{where} has no column {name!r}; it has {', '.join(table.column_names)}. {REMEDY}")
+
+
+def texts(table: pa.Table, template: str, where: str) -> list[Any]:
+    """A text for each row: a column, or a template of several. A template with a list gives a list for each row.
+
+    Raises:
+        DataError: a column is missing, or the lists of a row differ in length.
+    """
+    names = PLACEHOLDER.findall(template)
+    if not names:
+        return _strings(column(table, template, where))
+    values = [column(table, name, where).to_pylist() for name in names]
+    return [_filled(template, row, f"{where}: row {n}") for n, row in enumerate(zip(*values, strict=True))]
+
+
+def _strings(values: pa.Array) -> list[Any]:
+    if pa.types.is_list(values.type) or pa.types.is_large_list(values.type):
+        found: list[Any] = values.to_pylist()
+    else:
+        found = values.cast(pa.string()).to_pylist()
+    return found
+
+
+def _filled(template: str, row: Sequence[Any], where: str) -> Any:
+    if any(value is None for value in row):
+        return None
+    lengths = {len(value) for value in row if isinstance(value, list)}
+    if not lengths:
+        return _once(template, row)
+    if len(lengths) > 1:
+        raise DataError(f"{where} has lists of {' and '.join(map(str, sorted(lengths)))} entries. {REMEDY}")
+    return [
+        _once(template, [value[place] if isinstance(value, list) else value for value in row])
+        for place in range(lengths.pop())
+    ]
+
+
+def _once(template: str, row: Sequence[Any]) -> str:
+    """The template with its placeholders filled, blanks at the ends removed: a part may be empty."""
+    parts = iter(row)
+    return PLACEHOLDER.sub(lambda _: str(next(parts)), template).strip()
+
+
+def lists(table: pa.Table, source: str | Sequence[str], where: str) -> list[list[str] | None]:
+    """A list of texts for each row: one column or template of lists, or a template for each place.
+
+    Raises:
+        DataError: a column is missing or holds no lists.
+    """
+    if not isinstance(source, str):
+        places = [texts(table, template, where) for template in source]
+        return [None if None in row else list(row) for row in zip(*places, strict=True)]
+    found = texts(table, source, where)
+    for row, value in enumerate(found):
+        if value is not None and not isinstance(value, list):
+            raise DataError(f"{where}: row {row} has {value!r} in {source}, which is no list. {REMEDY}")
+    return found
+
+
+def class_names(table: pa.Table, name: str) -> list[str] | None:
+    """The label names that the `datasets` library stored with the file, in the file's order."""
+    features = _features(table)
+    feature = features.get(name, {})
+    while isinstance(feature, Mapping) and isinstance(feature.get("feature"), Mapping):
+        feature = feature["feature"]  # a list of labels
+    return feature.get("names") if isinstance(feature, Mapping) else None
+
+
+def _features(table: pa.Table) -> Mapping[str, Any]:
+    metadata = (table.schema.metadata or {}).get(b"huggingface")
+    features: Mapping[str, Any] = json.loads(metadata)["info"]["features"] if metadata else {}
+    return features

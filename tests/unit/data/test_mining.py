@@ -1,0 +1,138 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from isthmus.data import mining
+
+
+def angles(*degrees: float) -> np.ndarray:
+    radians = np.radians(degrees)
+    return np.stack([np.cos(radians), np.sin(radians)], axis=1).astype(np.float32)
+
+
+def pairs(found: mining.Pairs) -> list[tuple[int, int]]:
+    return list(zip(found.first.tolist(), found.second.tolist(), strict=True))
+
+
+def test_margins_worked_out_by_hand() -> None:
+    # cosines: 0.98481 0.70711 / 0.86603 0.99619; means of rows 0.84596 0.93111, of columns 0.92542 0.85165
+    found = mining.mine(angles(0, 40), angles(10, 45), k=2)
+    assert pairs(found) == [(1, 1), (0, 0)]
+    assert found.scores.tolist() == pytest.approx([1.11759, 1.11193], abs=2e-5)
+    assert found.scores.dtype == np.float32
+
+
+def test_a_sentence_that_is_near_to_all_is_held_back_by_the_margin() -> None:
+    # 20° is the nearest of both, but near to everything: the pair of 0° is with -25°, which is near to it alone
+    first, second = angles(0, 30, 25, 15), angles(20, -25, 28, 14)
+    assert mining.nearest(first, second).places[0, 0] == 3
+    assert (0, 1) in pairs(mining.mine(first, second, k=2))
+
+
+def test_the_length_of_a_vector_does_not_matter_and_a_zero_vector_is_near_to_nothing() -> None:
+    first, second = angles(0, 40), angles(10, 45)
+    plain = mining.mine(first, second, k=2)
+    scaled = mining.mine(first * np.float32([[8], [0.25]]), second * 4, k=2)
+    assert pairs(plain) == pairs(scaled) and np.allclose(plain.scores, scaled.scores)
+    zero = mining.mine(np.zeros((2, 2), np.float32), second, k=2)
+    assert pairs(zero) == [] and zero.scores.dtype == np.float32
+
+
+def test_of_equals_the_first_is_taken_and_each_sentence_once() -> None:
+    e0, e1 = np.eye(2, dtype=np.float32)
+    first, second = np.stack([e0, e0, e1]), np.stack([e0, e1, e1])
+    assert mining.nearest(first, second).places[:, 0].tolist() == [0, 0, 1]
+    found = mining.mine(first, second, k=1)
+    assert pairs(found) == [(0, 0), (2, 1)] and found.scores.tolist() == [1.0, 1.0]
+
+
+def test_neighbours_are_counted_both_ways() -> None:
+    forward, backward = mining.neighbours(angles(0, 40, 80), angles(10, 85), k=4)
+    assert forward.places.tolist() == [[0, 1], [0, 1], [1, 0]]  # no more than there are
+    assert backward.places.tolist() == [[0, 1, 2], [2, 1, 0]]
+    assert forward.cosines[0].tolist() == pytest.approx(np.cos(np.radians([10, 85])), abs=1e-6)
+
+
+def brute_force(first: np.ndarray, second: np.ndarray, k: int) -> list[tuple[int, int, float]]:
+    """The same from the whole matrix, pair by pair, in float64."""
+    x, y = (v.astype(float) / np.linalg.norm(v.astype(float), axis=1, keepdims=True) for v in (first, second))
+    cosines = x @ y.T
+    rows = np.sort(cosines, axis=1)[:, ::-1][:, :k].mean(axis=1)
+    columns = np.sort(cosines, axis=0)[::-1][:k].mean(axis=0)
+    margin = {
+        (i, j): cosines[i, j] / ((rows[i] + columns[j]) / 2) for i in range(len(x)) for j in range(len(y))
+    }
+    proposed = set()
+    for i in range(len(x)):
+        near = sorted(range(len(y)), key=lambda j: -cosines[i, j])[:k]
+        proposed.add(max(((i, j) for j in near), key=margin.__getitem__))
+    for j in range(len(y)):
+        near = sorted(range(len(x)), key=lambda i: -cosines[i, j])[:k]
+        proposed.add(max(((i, j) for i in near), key=margin.__getitem__))
+    taken: list[tuple[int, int, float]] = []
+    for i, j in sorted(proposed, key=margin.__getitem__, reverse=True):
+        if all(i != a and j != b for a, b, _ in taken):
+            taken.append((i, j, margin[i, j]))
+    return taken
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    n=st.integers(1, 14),
+    m=st.integers(1, 14),
+    width=st.integers(3, 8),
+    k=st.integers(1, 5),
+)
+def test_mining_is_what_brute_force_finds(seed: int, n: int, m: int, width: int, k: int) -> None:
+    random = np.random.default_rng(seed)
+    first, second = (random.random((size, width)).astype(np.float32) for size in (n, m))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mining, "ROWS", 3)
+        patch.setattr(mining, "COLUMNS", 5)
+        found = mining.mine(first, second, k)
+    expected = brute_force(first, second, k)
+    assert set(pairs(found)) == {
+        (i, j) for i, j, _ in expected
+    }  # with k = 1 all that choose each other have 1.0
+    assert found.scores.tolist() == pytest.approx([score for *_, score in expected], rel=1e-5)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    signs=st.lists(st.lists(st.sampled_from([-1, 1]), min_size=4, max_size=4), min_size=2, max_size=24),
+    cut=st.integers(1, 23),
+    rows=st.integers(1, 7),
+    columns=st.integers(1, 7),
+)
+def test_tiles_change_nothing_even_where_many_are_equal(
+    signs: list[list[int]], cut: int, rows: int, columns: int
+) -> None:
+    vectors = np.array(signs, np.float32)  # of length 2: every cosine is exact
+    first, second = vectors[: min(cut, len(signs) - 1)], vectors[min(cut, len(signs) - 1) :]
+    whole, near = mining.mine(first, second), mining.nearest(first, second)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mining, "ROWS", rows)
+        patch.setattr(mining, "COLUMNS", columns)
+        tiled, near_tiled = mining.mine(first, second), mining.nearest(first, second)
+    assert pairs(whole) == pairs(tiled) and whole.scores.tobytes() == tiled.scores.tobytes()
+    assert near.places.tolist() == near_tiled.places.tolist()
+    cosines = first.astype(float) @ second.T
+    assert near.places[:, 0].tolist() == cosines.argmax(axis=1).tolist()
+    assert (whole.scores > 0).all()
+    assert len(set(whole.first.tolist())) == len(set(whole.second.tolist())) == len(whole.scores)
+    assert (np.diff(whole.scores) <= 0).all()
+
+
+def test_memory_grows_with_the_sentences_not_with_their_pairs() -> None:
+    import tracemalloc
+
+    vectors = np.random.default_rng(0).random((6000, 8)).astype(np.float32)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mining, "COLUMNS", 1024)
+        tracemalloc.start()
+        mining.mine(vectors, vectors)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert peak < 40e6  # the matrix of all pairs would take 144 MB
