@@ -19,7 +19,7 @@ BANNER = "SYNTHETIC DATA: languages and texts are generated; the numbers say not
 def table(results_folder: Path | str, width: int | None = None) -> str:
     """The results in a folder as text of at most `width` columns (the terminal's if None).
 
-    Per encoder and target: arms as rows; mean, gain over arm `none` with its 95 % interval, then the
+    Per encoder all targets at a glance, then each of them: arms as rows; mean, gain over arm `none` with its 95 % interval, then the
     languages, in as many blocks as the width asks for.
 
     Raises:
@@ -29,10 +29,10 @@ def table(results_folder: Path | str, width: int | None = None) -> str:
     width = max(60, width or shutil.get_terminal_size((100, 24)).columns)
     blocks = [_head(results, width)]
     for encoder in results.encoders:
+        if len(results.targets(encoder)) > 1:
+            blocks.append(_overall(results, encoder, width))
         for target in results.targets(encoder):
             blocks.append(_target(results, encoder, target, width))
-        if len(results.targets(encoder)) > 1:
-            blocks.append(_overall(results, encoder))
     blocks += [text for text in (_unsound(results, width), _legend(results, width)) if text]
     return "\n\n".join(blocks) + "\n"
 
@@ -70,13 +70,19 @@ def _is(row: dict[str, object], encoder: str, target: str) -> bool:
     return row["encoder"] == encoder and row["target"] == target and row["language"] != MEAN
 
 
-def _overall(results: Results, encoder: str) -> str:
+def _overall(results: Results, encoder: str, width: int) -> str:
+    """Arms as rows: the mean of the targets, then each target's mean over its languages."""
     arms = results.arms(encoder)
     columns = [["", *(_short(arm) for arm in arms)]]
     columns.append(["mean", *(_score(results, encoder, arm, MEAN, MEAN) for arm in arms)])
     if arms != [BASELINE]:
         columns.append([f"gain over {BASELINE}", *(_gain(results, encoder, arm, MEAN) for arm in arms)])
-    return "\n".join([f"mean of the targets · {encoder}", *_grid(columns, [], 10_000)])
+    cells = [
+        [target, *(_score(results, encoder, arm, target, MEAN) for arm in arms)]
+        for target in results.targets(encoder)
+    ]
+    title = f"all targets · {encoder} · mean over the languages of each"
+    return "\n".join([title, *_grid(columns, cells, width)])
 
 
 def _score(results: Results, encoder: str, arm: str, target: str, language: str) -> str:
