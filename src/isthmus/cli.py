@@ -62,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(options: argparse.Namespace) -> int:
     from isthmus.plan import Plan
+    from isthmus.view import screen
 
     # Says what is wrong before Snakemake reads the file in its own, unbounded way.
     plan = Plan.of(options.study)
@@ -71,10 +72,12 @@ def _run(options: argparse.Namespace) -> int:
             f"There is no Snakefile in {REPOSITORY}. `isthmus run` needs the repository: clone it and run `make` there."
         )
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(snakefile)]
-    command += ["--configfile", str(options.study)]
-    code = subprocess.run(
-        [*command, *options.snakemake], env={**os.environ, "ISTHMUS_RUN": "1"}, check=False
-    ).returncode
+    command += ["--configfile", str(options.study), *options.snakemake]
+    environment = {**os.environ, "ISTHMUS_RUN": "1"}
+    if screen.is_ordinary(options.snakemake):
+        code = screen.run(command, environment, plan, plan.resolve(write=False))
+    else:
+        code = subprocess.run(command, env=environment, check=False).returncode
     if code == 0 and not plan.resolve(write=False):
         _show(plan.results)
     return code

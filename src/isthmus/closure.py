@@ -48,22 +48,18 @@ def outside(entries: Iterable[str], loaded: Iterable[str]) -> list[str]:
 def modules(entries: Iterable[str], root: Path = ROOT) -> dict[str, str]:
     """Every module of the package reached from the entries (included), with its hash; sorted by name.
 
-    An entry with a colon, such as `isthmus.publish:report.html`, is a file that a module reads.
+    A file of the same name beside a module (`report.html` beside `report.py`) is data that the module reads, and
+    counts byte by byte.
 
     Raises:
-        MissingModule: an entry is neither a module nor a file of the package.
+        MissingModule: an entry is no module of the package.
     """
     hashes: dict[str, str] = {}
     waiting = []
     for entry in entries:
-        package, _, file = entry.partition(":")
-        source = _source(package, root)
-        if source is None or (file and not source.with_name(file).is_file()):
+        if _source(entry, root) is None:
             raise MissingModule(entry)
-        if file:
-            hashes[entry] = hashlib.sha256(source.with_name(file).read_bytes()).hexdigest()[:32]
-        else:
-            waiting.extend(_with_parents(entry))
+        waiting.extend(_with_parents(entry))
     while waiting:
         name = waiting.pop()
         if name in hashes or name in INFRASTRUCTURE:
@@ -72,6 +68,9 @@ def modules(entries: Iterable[str], root: Path = ROOT) -> dict[str, str]:
         if source is None:
             continue  # `from isthmus.x import y` where y is a name inside x, not a module
         hashes[name], imported = _examine(name, source.name == "__init__.py", source.read_bytes())
+        for file in sorted(source.parent.glob(f"{source.stem}.*")):
+            if file.suffix != ".py":
+                hashes[f"{name}:{file.name}"] = hashlib.sha256(file.read_bytes()).hexdigest()[:32]
         waiting.extend(imported)
     equivalents = _equivalents(root)
     return {name: equivalents.get((name, hashes[name]), hashes[name]) for name in sorted(hashes)}

@@ -388,5 +388,5 @@ class Expansion:
             "synthetic": synthetic,
             "notes": [],
         }
-        report = Unit("report", "report", spec, {"tables": tables}, ("isthmus.publish:report.html",))
+        report = Unit("report", "report", spec, {"tables": tables})
         self.table.add("report", "report", [report], publishes=("report.html",))

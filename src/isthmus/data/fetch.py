@@ -8,7 +8,6 @@ import importlib
 import itertools
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -29,38 +28,40 @@ LABELS = "labels.json"
 def run(works: Sequence[Work]) -> None:
     """Fetch each unit: one task in one language, all the splits that its spec names."""
     for work in works:
-        rows, tables = {}, {}
+        raw = {}
         for split, hub_split in work.spec["splits"].items():
             if work.interrupted():
                 raise Interrupted(f"Stopped while fetching {work.name}. Run the same command again to go on.")
+            raw[split] = read(work, hub_split)
+        rows = {}
+        labels = own_labels(work, raw)
+        for split, tables in raw.items():
             source = work.spec["source"]
-            where = f"{work.name} {split} ({source['id']} {' '.join(configs(source).values())} {hub_split})"
-            tables[split] = canonical_rows(read(work, hub_split), work.spec, where)
-        if "tags" in work.spec["columns"] and "labels" not in work.spec:
-            tables = with_labels(tables, work.folder)
-        for split, table in tables.items():
+            names = f"{source['id']} {' '.join(configs(source).values())} {work.spec['splits'][split]}"
+            table = canonical_rows(tables, work.spec, f"{work.name} {split} ({names})", labels)
             pq.write_table(table, work.folder / f"{split}.parquet", compression="zstd")
             rows[split] = {"rows": len(table), "published_rows": work.spec.get("rows", {}).get(split)}
         say(f"{work.name}: " + ", ".join(_counted(split, **count) for split, count in rows.items()))
         work.commit(details={"splits": rows})
 
 
+def own_labels(work: Work, raw: Mapping[str, Mapping[str, pa.Table]]) -> list[str] | None:
+    """Where the task names no labels for its tags: those that the training split has, also written to labels.json."""
+    if "tags" not in work.spec["columns"] or "labels" in work.spec:
+        return None
+    if "train" not in raw:
+        raise DataError(
+            f"{work.name} names no labels and has no training split to take them from. Give `labels` in its YAML."
+        )
+    column = columns.column(raw["train"][""], work.spec["columns"]["tags"], work.name)
+    labels = sorted({tag for tags in column.to_pylist() for tag in tags})
+    (work.folder / LABELS).write_text(json.dumps(labels, ensure_ascii=False) + "\n", encoding="utf-8")
+    return labels
+
+
 def configs(source: Mapping[str, Any]) -> dict[str, str]:
     """The configs that a source reads, by the names of their tables; "" where it is one."""
     return dict(source["configs"]) if "configs" in source else {"": source["config"]}
-
-
-def with_labels(tables: Mapping[str, pa.Table], folder: Path) -> dict[str, pa.Table]:
-    """Tags as indices into the labels that the training split has, which go to labels.json; others are no gold."""
-    labels = sorted({tag for tags in tables["train"]["tags"].to_pylist() for tag in tags})
-    places = {label: place for place, label in enumerate(labels)}
-    (folder / LABELS).write_text(json.dumps(labels, ensure_ascii=False) + "\n", encoding="utf-8")
-    found = {}
-    for split, table in tables.items():
-        tags = [[places.get(tag, NO_GOLD) for tag in tags] for tags in table["tags"].to_pylist()]
-        place = table.column_names.index("tags")
-        found[split] = table.set_column(place, "tags", pa.array(tags, pa.list_(pa.int32())))
-    return found
 
 
 def _counted(split: str, rows: int, published_rows: int | None) -> str:
@@ -115,8 +116,12 @@ def _require_column(table: pa.Table, column: str, where: str) -> None:
         raise columns.missing(table, column, where)
 
 
-def canonical_rows(tables: Mapping[str, pa.Table], spec: Mapping[str, Any], where: str) -> pa.Table:
+def canonical_rows(
+    tables: Mapping[str, pa.Table], spec: Mapping[str, Any], where: str, labels: Sequence[str] | None = None
+) -> pa.Table:
     """The hub's rows in the canonical columns of the task's family: `id`, texts, labels as indices.
+
+    `labels` are those of the training data where the task names none; what is not among them is no gold.
 
     Raises:
         DataError: a column is missing, a text is null, an id occurs twice, a label is unknown, no row is left, or
@@ -128,8 +133,16 @@ def canonical_rows(tables: Mapping[str, pa.Table], spec: Mapping[str, Any], wher
             raise DataError(
                 f"{where} has no rows. Correct the task's YAML (config, split, where) or the data."
             )
+        table = _with_places(table, spec, labels) if labels is not None else table
         named[name] = _named(table, spec, where if not name else f"{where} ({name})", pool=bool(name))
     return families.load(spec["family"]).canonical(named, where)
+
+
+def _with_places(table: pa.Table, spec: Mapping[str, Any], labels: Sequence[str]) -> pa.Table:
+    """The table with its tags as indices into the labels that were found."""
+    name, places = spec["columns"]["tags"], {label: place for place, label in enumerate(labels)}
+    tags = [[places.get(tag, NO_GOLD) for tag in row] for row in table[name].to_pylist()]
+    return table.set_column(table.column_names.index(name), name, pa.array(tags, pa.list_(pa.int32())))
 
 
 def _named(table: pa.Table, spec: Mapping[str, Any], where: str, pool: bool) -> pa.Table:
@@ -179,10 +192,10 @@ def _refuse_nulls(column: pa.Array, name: str, spec: Mapping[str, Any], where: s
 
 
 def _labels(table: pa.Table, source: str, spec: Mapping[str, Any], where: str) -> pa.Array:
-    """Labels (or lists of them) as indices into the task's; where the task names none, as texts."""
+    """Labels (or lists of them) as indices into the task's; where the task names none, they are that already."""
     column, labels = columns.column(table, source, where), spec.get("labels")
     if labels is None:
-        return column.cast(pa.list_(pa.string()))
+        return column
     names = columns.class_names(table, source)
     if names is not None and sorted(names) != sorted(labels):
         raise DataError(f"{where} has the labels {', '.join(names)}; the task expects {', '.join(labels)}.")

@@ -108,10 +108,16 @@ def _no_pooler(config: Any) -> dict[str, bool]:
 def hidden_states(encoder: PreTrainedModel, batch: Mapping[str, Tensor]) -> Tensor:
     """The last layer's states [B, T, H] of a batch's input_ids and attention_mask [B, T].
 
-    The one place where an encoder is called: a packed layout of the same batch goes in here.
+    Encoders are called here and in `all_hidden_states` alone: a packed layout of the same batch goes in here.
     """
     states_BTH: Tensor = encoder(batch["input_ids"], attention_mask=batch["attention_mask"]).last_hidden_state
     return states_BTH
+
+
+def all_hidden_states(encoder: PreTrainedModel, batch: Mapping[str, Tensor]) -> list[Tensor]:
+    """The states [B, T, H] of the embeddings (0) and of each of the L layers (1 to L): a list of L + 1."""
+    output = encoder(batch["input_ids"], attention_mask=batch["attention_mask"], output_hidden_states=True)
+    return list(output.hidden_states)
 
 
 def longest_input(encoder: PreTrainedModel) -> int:

@@ -1,6 +1,6 @@
 """Heads: small modules on top of an encoder, new in every link of a chain.
 
-Shapes: B rows, M masked positions, H width, L labels, V rows of the vocabulary.
+Shapes: B rows, T tokens, M masked positions, H width, L labels, V rows of the vocabulary.
 """
 
 import torch
@@ -40,6 +40,47 @@ class LanguageModelHead(nn.Module):
         """Logits of the pieces, [M, V]."""
         hidden_MH = self.layer_norm(nn.functional.gelu(self.dense(hidden_MH)))
         return nn.functional.linear(hidden_MH, embedding_VH, self.bias)
+
+
+class TokenHead(nn.Module):
+    """XLM-R's for token classification: dropout, linear on every token. [B, T, H] to [B, T, L]."""
+
+    def __init__(self, config: PreTrainedConfig, labels: int) -> None:
+        super().__init__()
+        own = getattr(config, "classifier_dropout", None)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob if own is None else own)
+        self.classifier = nn.Linear(config.hidden_size, labels)
+        initialise(self, config.initializer_range)
+
+    def forward(self, states_BTH: Tensor) -> Tensor:
+        """Logits of the labels."""
+        logits_BTL: Tensor = self.classifier(self.dropout(states_BTH))
+        return logits_BTL
+
+
+class SpanHead(nn.Module):
+    """XLM-R's for question answering: linear on every token, to its logit as start and as end. [B, T, H] to [B, T, 2]."""
+
+    def __init__(self, config: PreTrainedConfig) -> None:
+        super().__init__()
+        self.qa_outputs = nn.Linear(config.hidden_size, 2)
+        initialise(self, config.initializer_range)
+
+    def forward(self, states_BTH: Tensor) -> Tensor:
+        """Logits of start and end."""
+        logits_BT2: Tensor = self.qa_outputs(states_BTH)
+        return logits_BT2
+
+
+class ChoiceHead(ClassificationHead):
+    """XLM-R's classification head with one output: the score of a choice. [C, H] to [C], C choices of all examples."""
+
+    def __init__(self, config: PreTrainedConfig) -> None:
+        super().__init__(config, 1)
+
+    def forward(self, state_CH: Tensor) -> Tensor:
+        """One score for each choice."""
+        return super().forward(state_CH).squeeze(-1)
 
 
 def initialise(module: nn.Module, deviation: float) -> None:

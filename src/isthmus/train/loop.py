@@ -129,7 +129,7 @@ def train(run: Run) -> Facts:
             set_rate(state.optimizer, rate)
             state.optimizer.step()
             state.optimizer.zero_grad()
-        count(facts, batch)
+        count(facts, rows, batch)
         progress.note(facts.step, loss, rate, norm, int(batch["attention_mask"].sum()))
     if state.best:
         saved.copy_into(state.parameters, state.best)
@@ -197,10 +197,10 @@ def finished(run: Run, facts: Facts) -> bool:
     return run.recipe.select == "english_dev" and since_best >= run.recipe.patience
 
 
-def count(facts: Facts, batch: Mapping[str, Array]) -> None:
+def count(facts: Facts, rows: Array, batch: Mapping[str, Array]) -> None:
     """Note a finished step."""
     facts.step += 1
-    facts.examples += len(batch["input_ids"])
+    facts.examples += len(rows)
     facts.tokens += int(batch["attention_mask"].sum())
     facts.padded_tokens += batch["input_ids"].size
 

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from isthmus.data.fetch import canonical_rows, read, with_labels
+from isthmus.data.fetch import canonical_rows, read, run
 from isthmus.errors import DataError
 
 LABELS = ["entailment", "neutral", "contradiction"]
@@ -99,13 +99,24 @@ def test_tags_are_places_in_the_tasks_list_whatever_the_files_order():
     assert found["tags"].type == pa.list_(pa.int32())
 
 
-def test_tags_without_a_list_of_labels_bring_their_own(tmp_path):
-    train = pa.table({"id": ["0", "1"], "tags": [["N", "NP/N"], ["N"]]})
-    dev = pa.table({"id": ["0"], "tags": [["N", "S"]]})
-    found = with_labels({"train": train, "dev": dev}, tmp_path)
-    assert json.loads((tmp_path / "labels.json").read_text()) == ["N", "NP/N"]
-    assert found["train"]["tags"].to_pylist() == [[0, 1], [0]]
-    assert found["dev"]["tags"].to_pylist() == [[0, -1]]
+def test_tags_without_a_list_of_labels_bring_their_own(unit, tmp_path):
+    folder = tmp_path / "me" / "tags" / "default"
+    folder.mkdir(parents=True)
+    train = pa.table({"tokens": [["a", "b"], ["c"]], "tags": [["N", "NP/N"], ["N"]]})
+    dev = pa.table({"tokens": [["a", "b"]], "tags": [["N", "S"]]})
+    pq.write_table(train, folder / "train-00000-of-00001.parquet")
+    pq.write_table(dev, folder / "validation-00000-of-00001.parquet")
+    spec = {
+        "source": {"hub": "hub", "id": "me/tags", "config": "default"},
+        "family": "tag",
+        "splits": {"train": "train", "dev": "validation"},
+        "columns": {"tokens": "tokens", "tags": "tags"},
+    }
+    work = unit("work", spec, {"hub": tmp_path})
+    run([work])
+    assert json.loads((work.folder / "labels.json").read_text()) == ["N", "NP/N"]
+    assert pq.read_table(work.folder / "train.parquet")["tags"].to_pylist() == [[0, 1], [0]]
+    assert pq.read_table(work.folder / "dev.parquet")["tags"].to_pylist() == [[0, -1]]
 
 
 def test_answers_are_two_lists():

@@ -1,0 +1,87 @@
+"""Accuracy of nearest neighbours: the share of English sentences whose nearest sentence is their translation.
+
+As XTREME scores Tatoeba (google-research/xtreme, evaluate_retrieval.py and evaluate.py): the English sentences ask, the
+other language is searched. The other direction gives other numbers.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from isthmus.evaluate.layers import answers, by_layer, mismatch, sides
+from isthmus.evaluate.metrics import Scored
+from isthmus.evaluate.statistics import Floats, wilson
+
+NAMES = ("accuracy",)
+PARTS = ("correct",)
+DEV = "dev"
+# Phang et al. 2020 and XTREME average hidden_states[14] of a model of 24 layers.
+PROTOCOL_LAYER, PROTOCOL_LAYERS = 14, 24
+
+
+def score(gold: Mapping[str, pa.Table], predicted: Mapping[str, pa.Table], spec: Mapping[str, Any]) -> Scored:
+    """1.0 where the candidate is a match. The layer is the best on dev (the lowest of equals), or where there is no
+    dev that of the published protocol, at the same relative depth.
+
+    The floor is what one sentence as the answer to everything gets at most.
+    """
+    split, target = spec["split"], f"{spec['target']}/{spec['language']}"
+    ids, correct, floor, rows = _correct(gold[split], predicted[split], f"{target} {split}")
+    sweep = _means(correct)
+    dev_sweep: dict[int, float] = {}
+    if split != DEV and DEV in gold and DEV in predicted:
+        dev_sweep = _means(_correct(gold[DEV], predicted[DEV], f"{target} {DEV}")[1])
+    if dev_sweep and dev_sweep.keys() != correct.keys() and ids:
+        raise mismatch(f"has other layers than that of {DEV}", f"{target} {split}")
+    deepest = max(correct, default=0)
+    layer = max(dev_sweep, key=dev_sweep.__getitem__) if dev_sweep else protocol_layer(deepest)
+    details: dict[str, Any] = {"layer": layer, "chosen_by": DEV if dev_sweep else "protocol"}
+    details["layers"] = {str(name): value for name, value in sweep.items()}
+    if dev_sweep:
+        details["dev_layers"] = {str(name): value for name, value in dev_sweep.items()}
+    parts = correct[layer] if ids else np.zeros(0)
+    return Scored(ids, parts[:, None].astype(np.float64), floor, rows, details)
+
+
+def protocol_layer(layers: int) -> int:
+    """The hidden state (0 = embeddings) of an encoder of so many layers that the protocol reads."""
+    return round(PROTOCOL_LAYER / PROTOCOL_LAYERS * layers)
+
+
+def _correct(
+    gold: pa.Table, predicted: pa.Table, where: str
+) -> tuple[list[str], dict[int, NDArray[np.bool_]], float | None, int]:
+    """The English ids with gold, whether each layer is right on them, the floor, and all English sentences."""
+    other, english = sides(gold, where)
+    ids = [name for name, matches in english.items() if matches]
+    correct = {}
+    for layer, rows in by_layer(predicted, where).items():
+        asked, candidates, _ = answers(rows, english, other, where)
+        answered = dict(zip(asked, candidates, strict=True))
+        missing = next((name for name in english if name not in answered), None)
+        if missing is not None:
+            raise mismatch(f"has no answer to {missing!r} in layer {layer}", where)
+        correct[layer] = np.array([answered[name] in english[name] for name in ids], bool)
+    if list(correct) != list(range(len(correct))) or not correct:
+        raise mismatch(f"has the layers {list(correct)}, and some are missing", where)
+    counts = Counter(match for name in ids for match in set(english[name]))
+    return ids, correct, max(counts.values()) / len(ids) if ids else None, len(english)
+
+
+def _means(correct: Mapping[int, NDArray[np.bool_]]) -> dict[int, float]:
+    """The accuracy of each layer; nothing where no sentence has gold."""
+    return {layer: float(right.mean()) for layer, right in correct.items() if len(right)}
+
+
+def values(means: Floats) -> dict[str, Floats]:
+    """The mean of the parts."""
+    return {"accuracy": means[..., 0]}
+
+
+def interval(parts: Floats, *names: str) -> tuple[float, float]:
+    """Wilson's 95 % interval of a proportion. Nothing is resampled, so `names` seed nothing."""
+    return wilson(float(parts.sum()), len(parts))
