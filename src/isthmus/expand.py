@@ -3,6 +3,7 @@
 Read `Expansion.run` from top to bottom: it is the DAG.
 """
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -53,8 +54,7 @@ class Expansion:
         self.data: dict[tuple[str, str], Unit] = {}  # (task, language)
         self.tokens: dict[tuple[str, str, str], Unit] = {}  # (encoder, task, language)
         self.lacking: dict[str, str] = {}  # key of a unit -> what the hub does not have
-        self.cells: list[dict[str, Any]] = []
-        self.scores: dict[str, Unit] = {}  # role in the tables -> unit
+        self.scored: dict[tuple[str, int, str, str], dict[str, Unit]] = {}  # run -> language -> unit
 
     def run(self) -> list[Job]:
         """Expand."""
@@ -344,21 +344,7 @@ class Expansion:
         self.table.add(
             "score_languages", f"scores/{encoder}/{arm.name}/{target.name}/s{seed}", units.values()
         )
-        for language, unit in units.items():
-            role = f"score/{len(self.cells)}"
-            self.scores[role] = unit
-            self.cells.append(
-                {
-                    "encoder": encoder,
-                    "arm": arm.name,
-                    "target": target.name,
-                    "language": language,
-                    "split": "test",
-                    "seed": seed,
-                    "metric": target.metric,
-                    "score": role,
-                }
-            )
+        self.scored[encoder, seed, arm.name, target.name] = units
 
     def score_unit(self, target: Task, language: str, prediction: Unit) -> Unit:
         """The score of one target in one language."""
@@ -373,12 +359,32 @@ class Expansion:
         return Unit("score", f"{target.name}/{language}", spec, parents, plugins)
 
     def publish(self) -> None:
-        """The tables and the report."""
+        """The tables and the report. Cells stand in the order of the study."""
         synthetic = self.hub.synthetic
+        cells: list[dict[str, Any]] = []
+        scores: dict[str, Unit] = {}
+        study = self.study
+        for run in itertools.product(study.encoders, study.seeds, study.arms, study.targets):
+            encoder, seed, arm, target = run
+            for language, unit in self.scored[run].items():
+                role = f"score/{len(cells)}"
+                scores[role] = unit
+                cells.append(
+                    {
+                        "encoder": encoder,
+                        "arm": arm,
+                        "target": target,
+                        "language": language,
+                        "split": "test",
+                        "seed": seed,
+                        "metric": study.tasks[target].metric,
+                        "score": role,
+                    }
+                )
         arms = [arm_row(arm) for arm in self.study.arms.values()]
-        spec = {"study": self.study.name, "cells": self.cells, "arms": arms, "synthetic": synthetic}
-        metrics = sorted({f"isthmus.evaluate.metrics.{cell['metric']}" for cell in self.cells})
-        tables = Unit("tabulate", "tables", spec, self.scores, tuple(metrics))
+        spec = {"study": self.study.name, "cells": cells, "arms": arms, "synthetic": synthetic}
+        metrics = sorted({f"isthmus.evaluate.metrics.{cell['metric']}" for cell in cells})
+        tables = Unit("tabulate", "tables", spec, scores, tuple(metrics))
         self.table.add(
             "tabulate", "tabulate", [tables], publishes=("scores.parquet", "arms.parquet", "gains.csv")
         )

@@ -53,7 +53,8 @@ def render(results: Results, spec: Mapping[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    colours = figures.scale(row["gain"] for row in results.gains)
+    # By the means, which the map shows: one language's outlier would make everything else pale.
+    colours = figures.scale(row["gain"] for row in results.gains if row["language"] == MEAN)
     return environment.get_template(TEMPLATE).render(
         study=spec["study"],
         question=spec["question"],

@@ -20,7 +20,7 @@ DEFAULT_SECONDS: Mapping[str, float] = {
     "encoder": 20,
     "tokenizer": 3,
     "tokenize": 2,
-    "train": 60,
+    "train": 20,
     "predict": 6,
     "score": 1,
     "tabulate": 1,
@@ -29,7 +29,7 @@ DEFAULT_SECONDS: Mapping[str, float] = {
 START_UP_SECONDS = 0.5  # of a job's process, before the time that manifests count
 NEWEST = 40  # artifacts of a stage that are looked at for what its jobs cost before
 LEAST_SHARE = 0.02  # of a training's steps, before its speed tells anything
-LEAST_BASIS = 1 / 3  # of the time left that must rest on measurements
+LEAST_BASIS = 1 / 4  # of the time left that must rest on measurements
 
 
 @dataclass
@@ -73,10 +73,10 @@ class Running:
 
 @dataclass
 class Pace:
-    """Expected seconds of a job: of its rule, else of its stage, else the default.
+    """Expected seconds of a job: of its rule, else what its stage took before this run, else the default.
 
     `earlier` has seconds per job by rule and stage, from before this run. They count as one job, so that this
-    run's own jobs soon outweigh them.
+    run's own jobs soon outweigh them. A rule tells nothing of another one of this run: pre-training is a training, too.
     """
 
     earlier: Mapping[str, float] = field(default_factory=dict)
@@ -96,16 +96,13 @@ class Pace:
 
     def measured(self, job: Job) -> float | None:
         """Seconds by what was measured, None if nothing was."""
-        for name in (job.rule, job.stage):
-            means = [kind[name] for kind in (self.finished, self.projected) if name in kind]
-            seconds = [mean.total for mean in means]
-            count = sum(mean.count for mean in means)
-            if name in self.earlier:
-                seconds.append(self.earlier[name])
-                count += 1
-            if count:
-                return sum(seconds) / count
-        return None
+        means = [kind[job.rule] for kind in (self.finished, self.projected) if job.rule in kind]
+        seconds = [mean.total for mean in means]
+        count = sum(mean.count for mean in means)
+        if job.rule in self.earlier:
+            seconds.append(self.earlier[job.rule])
+            count += 1
+        return sum(seconds) / count if count else self.earlier.get(job.stage)
 
     def expected(self, job: Job) -> float:
         """Seconds to reckon with."""
@@ -199,8 +196,7 @@ def earlier(store: Store, jobs: Iterable[Job], ahead: Iterable[Job]) -> dict[str
 
 
 def _count(means: dict[str, Mean], job: Job, seconds: float) -> None:
-    for name in {job.rule, job.stage}:
-        means.setdefault(name, Mean()).add(seconds)
+    means.setdefault(job.rule, Mean()).add(seconds)
 
 
 def _newest(folder: Path) -> list[Path]:

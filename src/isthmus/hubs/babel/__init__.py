@@ -6,14 +6,16 @@ entry does not know which hub serves it. How to read it, from meaning to table:
     dice.py       reproducible random numbers, one independent stream per name
     world.py      what can be said: concepts, events, styles; and what follows from what
     languages.py  the typology table: one row per language, data only
+    functions.py  function words of questions, pronouns, conjunctions and names: one row per language, data only
     scripts.py    how a romanised word is written: Latin, Cyrillic, Arabic, Devanagari, Hangul, kana, Han
-    lexicon.py    the made-up words of each language, cognates of the English ones among them
+    lexicon.py    the made-up words and names of each language, cognates of the English ones among them
     morphology.py a stem and a template give a word form: vowel harmony, allomorphs
-    grammar.py    an event and a style become the tokens of a sentence
+    grammar.py    an event or a question and a style become the tokens of a sentence
     parse.py      a sentence becomes an event again (the way back, exact)
-    nli.py paraphrase.py texts.py   the datasets of each kind: meanings drawn, then said in a language
+    texts.py      text without labels: what encoders are pre-trained on
+    nli.py paraphrase.py choices.py bitext.py tags.py spans.py   the datasets of each kind: meanings drawn, said in
+                  a language, and answers decided from the text alone
     tables.py     what a dataset is; rows become a pyarrow table with the hub's features
-    oracle.py     labels decided from the text alone
     hub.py        the entry: languages, offers, serve, write_tree, oracle
 
 Meanings and labels never depend on the language; languages differ in form only.

@@ -27,7 +27,7 @@ class Language:
     script: str  # ISO 15924, of the native words
     order: str
     passive_order: str
-    verb: Table  # cells: active, active_not, passive, passive_not
+    verb: Table  # cells: active, active_not, passive, passive_not; asked where a helper word asks
     frames: Table  # role -> adpositions around {np}
     nouns: Mapping[str, Table]  # class -> role -> template
     adjectives: Mapping[str, Table]
@@ -61,7 +61,7 @@ _ENGLISH = Language(
     "en", "English", "Latn", "S V O m l t", "S V O m l t",
     verb={
         "active": "{v}ed", "active_not": "did not {v}",
-        "passive": "was {v}ed", "passive_not": "was not {v}ed",
+        "passive": "was {v}ed", "passive_not": "was not {v}ed", "asked": "{v}",
     },
     frames={"by": "by {np}", "place": "in {np}", "*": "{np}"},
     nouns=_BARE, adjectives=_BARE_ADJECTIVE, articles={"": {"*": "the"}}, particles=("not",),
@@ -190,7 +190,8 @@ _SWAHILI = Language(
     frames={"by": "na {np}", "place": "katika {np}", "*": "{np}"},
     nouns={"1": {"*": "m{n}"}, "7": {"*": "ki{n}"}, "9": {"*": "{n}"}},
     adjectives={"1": {"*": "m{a}"}, "7": {"*": "ki{a}"}, "9": {"*": "n{a}"}},
-    classes={"person": "1", "thing": "7", "animal": "9", "place": "9"}, agreement={"1": "a", "7": "ki", "9": "i"},
+    classes={"person": "1", "thing": "7", "animal": "9", "place": "9"},
+    agreement={"1": "a", "7": "ki", "9": "i", "PER": "a", "ORG": "i"},
     onsets="b ch d f g h j k l mb p s sh t v z", vowels="a e i o u", codas="b d k l m n p t z",
     medials="b d f g k l mb nd ng ny p s sh t z", shapes=("CVMV",), verb_shapes=("CVK", "CVMVK"),
     cognates=0.1, changes=(
@@ -216,6 +217,9 @@ _CHINESE = Language(
     frames={"by": "被 {np}", "place": "在 {np} 里", "*": "{np}"},
     nouns=_BARE, adjectives={"": {"*": "{a}的"}},
     onsets="b d g k l m n p s t x z", vowels="a e i o u", codas="", shapes=("CVCV",),
+    changes=(  # of names, which are cut to open syllables
+        ("sh", "x"), ("c", "k"), ("f", "p"), ("[hv]", "b"), ("r", "l"), ("w", "g"), ("[^aeiou](?![aeiou])", ""),
+    ),
 )  # fmt: skip
 
 _KOREAN = Language(

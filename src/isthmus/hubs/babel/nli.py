@@ -1,12 +1,16 @@
-"""Natural language inference: nyu-mll/glue `mnli` (English) and facebook/xnli (parallel in all languages).
+"""Natural language inference: nyu-mll/glue `mnli`, facebook/anli and stanfordnlp/snli (English), facebook/xnli (parallel).
 
 The hypothesis is drawn first, and the label without regard to it, so a hypothesis alone tells nothing; then a
 premise is made that stands in that relation to it. Entailed: the premise says more (modifiers, adjuncts, a
 narrower noun). Contradicted: the premise has an opposite, or the other polarity. Neutral: the premise lacks
-something the hypothesis says, or has another participant. Splits share no hypothesis, hence no pair.
+something the hypothesis says, or has another participant. MNLI and XNLI share no hypothesis between their splits,
+hence no pair; ANLI and SNLI draw theirs from the shares of MNLI's splits, hence none of XNLI's.
+
+The premise of ANLI's round r has r sentences in any style, and one of them decides. Annotators of SNLI find no
+consensus (label -1) where both participants of a hypothesis are called by the same word.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -22,6 +26,7 @@ from isthmus.hubs.babel.world import (
     NOUNS,
     OPPOSITES,
     PATIENTS,
+    PLAIN,
     VERBS,
     Event,
     Phrase,
@@ -50,6 +55,14 @@ ROWS = {
     "validation": VALIDATION_ROWS,
     "test": TEST_ROWS,
 }
+SNLI_SHARES = {"train": (0.0, 0.6), "validation": (0.6, 0.7), "test": (0.7, 0.8)}
+SNLI_ROWS = {"train": 2000, "validation": 200, "test": 200}
+ROUNDS = (1, 2, 3)
+ANLI_SHARES = {"train": (0.0, 0.6), "dev": (0.6, 0.8)}
+ANLI_ROWS = {f"{part}_r{number}": n for part, n in (("train", 600), ("dev", 100)) for number in ROUNDS}
+UNCLEAR = -1  # the label of a pair without consensus
+BLURRED = 0.1  # share of SNLI's hypotheses about two of a kind that call both by its name
+PASSIVE, FRONT = 0.2, 0.25  # of ANLI's sentences; the other datasets say all in the plain style
 NEGATED, BARE, HYPERNYM = 0.5, 0.05, 0.12  # of hypotheses; HYPERNYM of each of their nouns
 MODIFIED = 0.5  # share of a premise's open slots that it fills
 OPPOSED = 0.15  # share of contradictions by opposites, where there is one; the others are by polarity
@@ -184,35 +197,129 @@ def _replaced(dice: Dice, event: Event, side: str) -> Event:
 _PREMISES = (entailing, neutral, contradicting)
 
 
-@lru_cache(maxsize=4)
-def pairs(split: str) -> tuple[Pair, ...]:
-    """Premise, hypothesis, their styles and the label index of every row of a split, in no language."""
-    dice = Dice(f"nli/{split}")
-    low, high = SHARES[split]
-    labels = dice.shuffled([row % len(NLI_LABELS) for row in range(ROWS[split])])
+def _owned(hypothesis: Event, share: tuple[float, float]) -> bool:
+    """Is the hypothesis in this share?"""
+    return share[0] <= fraction("/".join(map(str, hypothesis))) < share[1]
+
+
+def _collect(dice: Dice, share: tuple[float, float], labels: list[int], *style: float) -> tuple[Pair, ...]:
+    """A pair for each label, with hypotheses of this share; `style`: how often it is passive, and an adjunct first."""
+    passive, front = style or (0.0, 0.0)
     found: dict[tuple[Event, Event], Pair] = {}
     while len(found) < len(labels):
         hypothesis = draw_hypothesis(dice)
-        if not low <= fraction("/".join(map(str, hypothesis))) < high:
+        if not _owned(hypothesis, share):
             continue
         label = labels[len(found)]
         premise = _PREMISES[label](dice, hypothesis)
         if (premise, hypothesis) not in found:
-            styles = [draw_style(dice, event, 0, 0, SYNONYM) for event in (premise, hypothesis)]
+            styles = [draw_style(dice, event, passive, front, SYNONYM) for event in (premise, hypothesis)]
             found[premise, hypothesis] = (premise, styles[0], hypothesis, styles[1], label)
     return tuple(found.values())
 
 
-def rows(language: str, split: str) -> Columns:
-    """The columns of a split in a language."""
+def _labels(dice: Dice, number: int) -> list[int]:
+    return dice.shuffled([row % len(NLI_LABELS) for row in range(number)])
+
+
+@lru_cache(maxsize=4)
+def pairs(split: str) -> tuple[Pair, ...]:
+    """Premise, hypothesis, their styles and the label index of every row of a split, in no language."""
+    dice = Dice(f"nli/{split}")
+    return _collect(dice, SHARES[split], _labels(dice, ROWS[split]))
+
+
+def unclear(hypothesis: Event) -> bool:
+    """Are both participants called by the same word, so that nobody can tell who is who?"""
+    return hypothesis.agent.noun == hypothesis.patient.noun
+
+
+def snli_pairs(split: str) -> tuple[Pair, ...]:
+    """The same for SNLI, where a few hypotheses are unclear and their label is -1."""
+    dice = Dice(f"snli/{split}")
+    drawn = _collect(dice, SNLI_SHARES[split], _labels(dice, SNLI_ROWS[split]))
+    return tuple(_blurred(dice, pair, SNLI_SHARES[split]) for pair in drawn)
+
+
+def _blurred(dice: Dice, pair: Pair, share: tuple[float, float]) -> Pair:
+    """The pair as it is, or seldom, where both participants are of one kind, with both called by it."""
+    premise, style, hypothesis, other, label = pair
+    kinds = {KIND[hypothesis.agent.noun], KIND[hypothesis.patient.noun]}
+    if len(kinds) == 1 and dice.chance(BLURRED):
+        both = Phrase(kinds.pop())
+        blurred = hypothesis._replace(agent=both, patient=both)
+        if _owned(blurred, share):
+            hypothesis, other = blurred, PLAIN
+    return premise, style, hypothesis, other, UNCLEAR if unclear(hypothesis) else label
+
+
+def _columns(language: str, drawn: Sequence[Pair]) -> dict[str, list[Any]]:
+    """Premise, hypothesis and label in a language."""
     say = grammar(language).say
-    drawn = pairs(split)
     return {
         "premise": [say(premise, style) for premise, style, _, _, _ in drawn],
         "hypothesis": [say(hypothesis, style) for _, _, hypothesis, style, _ in drawn],
         "label": [label for *_, label in drawn],
-        "idx": list(range(len(drawn))),
     }
+
+
+def rows(language: str, split: str) -> Columns:
+    """The columns of a split in a language."""
+    drawn = pairs(split)
+    return {**_columns(language, drawn), "idx": list(range(len(drawn)))}
+
+
+def snli_rows(language: str, split: str) -> Columns:
+    """The columns of SNLI."""
+    return _columns(language, snli_pairs(split))
+
+
+def _aside(dice: Dice, hypothesis: Event) -> tuple[Event, Style]:
+    """A sentence that says nothing about the hypothesis: of others, who do something else."""
+    taken = {hypothesis.agent.noun, hypothesis.patient.noun, hypothesis.verb}
+    while True:
+        event = enrich(dice, draw_hypothesis(dice))
+        clear = not taken & {event.agent.noun, event.patient.noun, event.verb}
+        if clear and relation(event, hypothesis) == "neutral":
+            return event, draw_style(dice, event, PASSIVE, FRONT, SYNONYM)
+
+
+def anli_rows(language: str, split: str) -> Columns:
+    """The columns of ANLI. Nobody gives reasons."""
+    speaker = grammar(language)
+    part, _, name = split.partition("_r")
+    dice = Dice(f"anli/{split}")
+    labels = _labels(dice, ANLI_ROWS[split])
+    drawn = _collect(dice, ANLI_SHARES[part], labels, PASSIVE, FRONT)
+    premises = []
+    for premise, style, hypothesis, _, _ in drawn:
+        told = [(premise, style), *(_aside(dice, hypothesis) for _ in range(int(name) - 1))]
+        premises.append(speaker.join([speaker.say(*said) for said in dice.shuffled(told)]))
+    return {
+        **_columns(language, drawn),
+        "uid": [f"babel-{split}-{number}" for number in range(len(drawn))],
+        "premise": premises,
+        "reason": [""] * len(drawn),
+    }
+
+
+def sentences(language: str, text: str) -> list[Event]:
+    """What the sentences of a text mean."""
+    stop = grammar(language).language.stop
+    return [parse(language, part.strip() + stop) for part in text.split(stop) if part.strip()]
+
+
+def snli_oracle(language: str, row: Mapping[str, Any]) -> int:
+    """The label that follows, or -1 where it is not clear who is meant."""
+    return UNCLEAR if unclear(parse(language, row["hypothesis"])) else oracle(language, row)
+
+
+def anli_oracle(language: str, row: Mapping[str, Any]) -> int:
+    """The label that follows from the one sentence of the premise that decides, neutral if none does."""
+    hypothesis = parse(language, row["hypothesis"])
+    found = {relation(premise, hypothesis) for premise in sentences(language, row["premise"])} - {"neutral"}
+    (label,) = found or {"neutral"}
+    return NLI_LABELS.index(label)
 
 
 def oracle(language: str, row: Mapping[str, Any]) -> int:
@@ -237,5 +344,14 @@ DATASETS = (
         _TEXTS,
         rows,
         oracle,
+    ),
+    Dataset("stanfordnlp/snli", {"plain_text": "en"}, SNLI_ROWS, _TEXTS, snli_rows, snli_oracle),
+    Dataset(
+        "facebook/anli",
+        {"plain_text": "en"},
+        ANLI_ROWS,
+        {"uid": "string", **_TEXTS, "reason": "string"},
+        anli_rows,
+        anli_oracle,
     ),
 )

@@ -14,10 +14,11 @@ from functools import cache
 from isthmus.errors import DataError
 from isthmus.hubs.babel.grammar import Grammar, grammar
 from isthmus.hubs.babel.languages import ROLES
-from isthmus.hubs.babel.lexicon import WORDS, class_of, concept_of
-from isthmus.hubs.babel.world import CATEGORY, KIND, MANNERS, Event, Phrase, Style
+from isthmus.hubs.babel.lexicon import SPECIAL, WORDS, class_of, concept_of
+from isthmus.hubs.babel.world import ADJUNCT_OF, ASKING, CATEGORY, KIND, Event, Phrase, Style, asked
 
 CELLS = ("active", "active_not", "passive", "passive_not")
+FRONTS = (("", "place", "time"), ("",))  # of what is told, of a question
 
 
 @dataclass
@@ -42,14 +43,19 @@ class Parser:
         self.language = self.grammar.language
         self.words: dict[str, str] = {}  # form of a noun, adjective or adverb -> word
         self.verbs: dict[tuple[str, ...], dict[str, str]] = {}  # forms of the verb group -> cell -> word
+        self.links = {form: link for link, form in self.grammar.functions.links.items()}
+        self.stops = (self.language.stop, self.grammar.functions.mark)
         self._learn_words()
+        self._learn_special()
         self._learn_verbs()
         frames = [self.grammar.frame(role) for role in ROLES]
         self.before = {word for before, _ in frames for word in before}
         self.after = {word for _, after in frames for word in after}
         self.articles = {form for table in self.language.articles.values() for form in table.values()}
         self.verb_words = {form for group in self.verbs for form in group}
-        known = {*self.words, *self.before, *self.after, *self.articles, *self.verb_words}
+        known = {
+            *self.words, *self.before, *self.after, *self.articles, *self.verb_words, *self.links
+        }  # fmt: skip
         self._scan = re.compile("|".join(sorted(map(re.escape, known), key=lambda form: (-len(form), form))))
 
     def _learn_words(self) -> None:
@@ -65,13 +71,24 @@ class Parser:
                 }
             else:
                 forms = {self.grammar.stems[word]} if category == "adverb" else set()
-            for form in forms:
-                if self.words.setdefault(form, word) != word:
-                    raise ValueError(f"{self.code}: {form} is a form of {word} and of {self.words[form]}")
+            self._learn(word, forms)
+
+    def _learn_special(self) -> None:
+        """Names, pronouns, question words."""
+        for word in SPECIAL:
+            self._learn(word, {self.grammar.noun_form(word, role) for role in ROLES})
+        for kind, form in self.grammar.functions.adverbs.items():
+            self._learn(ASKING[kind], {form})
+
+    def _learn(self, word: str, forms: set[str]) -> None:
+        for form in forms:
+            if self.words.setdefault(form, word) != word:
+                raise ValueError(f"{self.code}: {form} is a form of {word} and of {self.words[form]}")
 
     def _learn_verbs(self) -> None:
         negator = (self.language.negator,) if self.language.negator else ()
-        classes = {class_of(self.code, word) for word in WORDS if CATEGORY[concept_of(word)] == "noun"}
+        common = (word for word in WORDS if CATEGORY[concept_of(word)] == "noun")
+        classes = {class_of(self.code, word) for word in (*common, *SPECIAL)}
         for word in WORDS:
             if CATEGORY[concept_of(word)] != "verb":
                 continue
@@ -80,23 +97,44 @@ class Parser:
                     group = tuple(token.form for token in self.grammar.verb(word, cell, noun_class))
                     if cell.endswith("_not"):
                         group += negator
-                    cells = self.verbs.setdefault(tuple(sorted(group)), {})
-                    if cells.setdefault(cell, word) != word:
-                        raise ValueError(f"{self.code}: {' '.join(group)} has two meanings")
+                    self._learn_verb(group, cell, word)
+            if self.grammar.functions.asks_helper:
+                form = self.grammar.verb(word, "asked", "")[0].form
+                self._learn_verb((form, self.grammar.functions.asks_helper), "asked", word)
+
+    def _learn_verb(self, group: tuple[str, ...], cell: str, word: str) -> None:
+        cells = self.verbs.setdefault(tuple(sorted(group)), {})
+        if cells.setdefault(cell, word) != word:
+            raise ValueError(f"{self.code}: {' '.join(group)} has two meanings")
 
     def tokens(self, sentence: str) -> list[str]:
-        """The words of a sentence; scripts without spaces are cut at the longest known form."""
-        body = sentence.removesuffix(self.language.stop)
+        """The words of a sentence; scripts without spaces are cut at the longest known form.
+
+        A name of two words is one here.
+        """
+        body = next((sentence.removesuffix(stop) for stop in self.stops if sentence.endswith(stop)), sentence)
         if self.language.spaces:
-            return body.split(" ")
+            return self._merged(body.split(" "))
         found = self._scan.findall(body)
         if "".join(found) != body:
             raise DataError(f"{sentence!r} has words that {self.language.name} of babel does not know.")
         return found
 
+    def _merged(self, forms: list[str]) -> list[str]:
+        """The words, with those joined that are one form of the table."""
+        merged: list[str] = []
+        for form in forms:
+            if merged and f"{merged[-1]} {form}" in self.words:
+                merged[-1] += f" {form}"
+            else:
+                merged.append(form)
+        return merged
+
     def parse(self, sentence: str) -> tuple[Event, Style]:
         """The event and the style of a sentence. Raises DataError if it is not one of the language."""
-        chunks, adverbs, verb_group = self._read(sentence)
+        forms = self.tokens(sentence)
+        link = self.links.get(forms[0], "")
+        chunks, adverbs, verb_group = self._read(forms[1:] if link else forms)
         found: list[tuple[Event, Style]] = []
         for cell, verb in self.verbs.get(tuple(sorted(verb_group)), {}).items():
             passive = cell.startswith("passive")
@@ -105,7 +143,7 @@ class Parser:
                 event = self._event(roles, adverbs, verb, cell)
                 words = [verb, *(word for chunk in chunks for word in (chunk.noun, chunk.adjective))]
                 synonyms = frozenset(concept_of(word) for word in words if word.endswith("~"))
-                styles = (Style(passive, front, synonyms) for front in ("", "place", "time"))
+                styles = (Style(passive, front, synonyms, link) for front in FRONTS[bool(asked(event))])
                 found += [(event, style) for style in styles if self.grammar.say(event, style) == sentence]
         if len({event for event, _ in found}) != 1:
             problem = "means two things" if found else "is not a sentence"
@@ -120,24 +158,24 @@ class Parser:
             agent=phrases["by" if passive else "agent"],
             verb=concept_of(verb),
             patient=phrases["theme" if passive else "patient"],
-            place=phrases["place"].noun if "place" in phrases else "",
+            place=phrases["place"].noun if "place" in phrases else adverbs.get("place", ""),
             negated=cell.endswith("_not"),
             time=adverbs.get("time", ""),
             manner=adverbs.get("manner", ""),
         )
 
-    def _read(self, sentence: str) -> tuple[list[Chunk], dict[str, str], list[str]]:
+    def _read(self, forms: list[str]) -> tuple[list[Chunk], dict[str, str], list[str]]:
         """Chunks in order, adverbs by kind, and the words of the verb group."""
         chunks: list[Chunk] = []
         adverbs: dict[str, str] = {}
         verb_group: list[str] = []
         before: list[str] = []
         article = adjective = ""
-        for form in self.tokens(sentence):
+        for form in forms:
             word = self.words.get(form, "")
-            category = CATEGORY[concept_of(word)] if word else ""
-            if category == "adverb":
-                adverbs["manner" if word in MANNERS else "time"] = word
+            category = CATEGORY.get(concept_of(word), "noun") if word else ""
+            if word in ADJUNCT_OF:
+                adverbs[ADJUNCT_OF[word]] = word
             elif category == "noun":
                 chunks.append(Chunk(word, form, before, article, *self._split(adjective)))
                 before, article, adjective = [], "", ""

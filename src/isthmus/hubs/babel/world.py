@@ -6,7 +6,7 @@ not. Noun phrases are definite and refer to the same individuals in both sentenc
 SNLI and MNLI were told to assume. A style is how an event is said, and never changes what it means.
 """
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -19,8 +19,25 @@ NOUNS: Mapping[str, tuple[str, ...]] = {
     "place": ("city", "forest", "river", "market", "island", "school"),
 }
 HYPERNYMS = ("person", "animal", "thing")
-KIND: Mapping[str, str] = {noun: kind for kind, nouns in NOUNS.items() for noun in nouns} | {
+_COMMON: Mapping[str, str] = {noun: kind for kind, nouns in NOUNS.items() for noun in nouns} | {
     kind: kind for kind in HYPERNYMS
+}
+# Proper names: of persons, organisations, places. Those in TITLES have a second word: a given name, a form word.
+NAMES: Mapping[str, tuple[str, ...]] = {
+    kind: tuple(f"{kind}{number}" for number in range(1, 13)) for kind in ("PER", "ORG", "LOC")
+}
+NAME_KIND: Mapping[str, str] = {name: kind for kind, names in NAMES.items() for name in names}
+TITLES: Mapping[str, str] = {
+    name: f"{kind}+{1 + place % 2}"
+    for kind, untitled in (("PER", 6), ("ORG", 5), ("LOC", 8))
+    for place, name in enumerate(NAMES[kind][untitled:])
+}
+HE, WHO, WHERE, WHEN, HOW = "he", "who?", "where?", "when?", "how?"  # a pronoun; what a question asks for
+KIND: Mapping[str, str] = {
+    **_COMMON,
+    **dict.fromkeys((*NAMES["PER"], HE, WHO), "person"),
+    **dict.fromkeys(NAMES["ORG"], "organisation"),
+    **dict.fromkeys(NAMES["LOC"], "place"),
 }
 ANIMATE = NOUNS["person"] + NOUNS["animal"]
 PATIENTS = ANIMATE + NOUNS["thing"]
@@ -31,6 +48,11 @@ ADJECTIVES = (
 VERBS = ("see", "find", "help", "follow", "carry", "push", "love", "hate", "praise", "blame")
 TIMES = ("yesterday", "morning", "evening", "winter")
 MANNERS = ("quickly", "slowly", "loudly", "quietly")
+# What names without a second word do and suffer: their verb tells persons from organisations.
+NAME_VERBS: Mapping[str, tuple[str, ...]] = {
+    "PER": ("see", "follow", "carry", "push", "love"),
+    "ORG": ("find", "help", "hate", "praise", "blame"),
+}
 OPPOSITES: Mapping[str, str] = {
     word: other
     for left, right in (*ADJECTIVES, ("love", "hate"), ("praise", "blame"), MANNERS[:2], MANNERS[2:])
@@ -40,12 +62,16 @@ ALL_ADJECTIVES = tuple(word for pair in ADJECTIVES for word in pair)
 SYNONYMOUS = ("doctor", "child", "dog", "horse", "big", "clean", "find", "carry")  # these have a second word
 
 CATEGORY: Mapping[str, str] = (
-    dict.fromkeys(KIND, "noun")
+    dict.fromkeys(_COMMON, "noun")
     | dict.fromkeys(ALL_ADJECTIVES, "adjective")
     | dict.fromkeys(VERBS, "verb")
     | dict.fromkeys(TIMES + MANNERS, "adverb")
 )
 ADJUNCTS = ("place", "time", "manner")
+ASKING: Mapping[str, str] = {"agent": WHO, "patient": WHO, "place": WHERE, "time": WHEN, "manner": HOW}
+ADJUNCT_OF: Mapping[str, str] = (  # of words that are an adjunct by themselves
+    dict.fromkeys((*TIMES, WHEN), "time") | dict.fromkeys((*MANNERS, HOW), "manner") | {WHERE: "place"}
+)
 ADJUNCT_WORDS: Mapping[str, tuple[str, ...]] = {"place": NOUNS["place"], "time": TIMES, "manner": MANNERS}
 
 
@@ -83,12 +109,28 @@ def changed(event: Event, slot: str, value: str | Phrase) -> Event:
     return event._replace(**changes)
 
 
+def asking(event: Event, slot: str) -> Event:
+    """The question for what stands in a slot of the event."""
+    word = ASKING[slot]
+    return changed(event, slot, Phrase(word) if word == WHO else word)
+
+
+def asked(event: Event) -> str:
+    """The slot that a question asks for, or "" if the event is told."""
+    said = {"agent": event.agent.noun, "patient": event.patient.noun}
+    return next((slot for slot, word in ASKING.items() if said.get(slot, getattr(event, slot)) == word), "")
+
+
 class Style(NamedTuple):
-    """How an event is said: voice, the adjunct said first ("" = none), concepts said by their second word."""
+    """How an event is said: voice, the adjunct said first ("" = none), concepts said by their second word.
+
+    `link` is the conjunction ("and", "because", "" = none) that joins it to the sentence before.
+    """
 
     passive: bool = False
     front: str = ""
     synonyms: frozenset[str] = frozenset()
+    link: str = ""
 
 
 PLAIN = Style()
@@ -110,7 +152,7 @@ def habits(noun: str) -> Habits:
     """The facts of the world about a noun, the same in every language."""
     dice = Dice(f"habits/{noun}", block=256)
     return Habits(
-        verbs=tuple(dice.shuffled(VERBS)[:2]),
+        verbs=tuple(dice.shuffled(NAME_VERBS.get(NAME_KIND.get(noun, ""), VERBS))[:2]),
         adjectives=tuple(dice.choice(pair) for pair in dice.shuffled(ADJECTIVES)[:2]),
         companions=tuple(other for other in dice.shuffled(PATIENTS) if other != noun)[:3],
         place=dice.choice(NOUNS["place"]),
@@ -191,6 +233,77 @@ def draw_adjunct(dice: Dice, event: Event) -> Event:
     """The event with one more adjunct, of a kind it lacks."""
     kind = dice.choice([kind for kind in ADJUNCTS if not getattr(event, kind)])
     return changed(event, kind, dice.choice(ADJUNCT_WORDS[kind]))
+
+
+def draw_name(dice: Dice, verb: str, other: str = "") -> str:
+    """A name of a person or an organisation that can be a participant of this verb; not the other's."""
+    while True:
+        kind = dice.choice(("PER", "ORG"))
+        name = draw_noun(dice, NAMES[kind], other)
+        if name in TITLES or verb in NAME_VERBS[kind]:
+            return name
+
+
+def draw_named(dice: Dice, event: Event, chances: Mapping[str, float], names: Container[str] = KIND) -> Event:
+    """The event with names in place of what is in some slots, each at its probability; `names` limits them."""
+    for slot, chance in chances.items():
+        if slot == "place":
+            options = [name for name in NAMES["LOC"] if name in names]
+            if event.place and dice.chance(chance):
+                event = event._replace(place=dice.choice(options))
+        elif dice.chance(chance):
+            other = event.patient if slot == "agent" else event.agent
+            while (name := draw_name(dice, event.verb, other.noun)) not in names:
+                pass
+            event = changed(event, slot, Phrase(name))
+    return event
+
+
+def draw_clause(
+    dice: Dice,
+    verb: str,
+    adjuncts: Sequence[float],
+    named: Mapping[str, float],
+    names: Container[str] = KIND,
+) -> Event:
+    """A clause of this verb about anything; each number is the probability of one adjunct (more)."""
+    agent = Phrase(dice.choice(ANIMATE))
+    event = Event(agent, verb, Phrase(draw_noun(dice, PATIENTS, agent.noun)))
+    for chance in adjuncts:
+        if dice.chance(chance):
+            event = draw_adjunct(dice, event)
+    return draw_named(dice, event, named, names)
+
+
+def draw_described(dice: Dice, event: Event, adjective: float) -> Event:
+    """The event with an adjective for each common noun, at this probability."""
+    for side in ("agent", "patient"):
+        noun = getattr(event, side).noun
+        if noun in CATEGORY and dice.chance(adjective):
+            event = changed(event, side, Phrase(noun, dice.choice(ALL_ADJECTIVES)))
+    return event
+
+
+def draw_question(dice: Dice, event: Event, slot: str, dropped: float) -> Event:
+    """The question for a slot of the event, without some of its adjectives and adjuncts."""
+    for side in ("agent", "patient"):
+        if side != slot and dice.chance(dropped):
+            event = changed(event, side, Phrase(getattr(event, side).noun))
+    for kind in ADJUNCTS:
+        if kind != slot and dice.chance(dropped):
+            event = changed(event, kind, "")
+    return asking(event, slot)
+
+
+def answers(question: Event, event: Event) -> bool:
+    """Does the event tell all that the question repeats, and what it asks for?"""
+    slot = asked(question)
+    if question.verb != event.verb or event.negated or not getattr(event, slot):
+        return False
+    for side in ("agent", "patient"):
+        if side != slot and not covers(getattr(question, side), getattr(event, side)):
+            return False
+    return changed(question, slot, "").adjuncts() <= event.adjuncts()
 
 
 def draw_style(dice: Dice, event: Event, passive: float, front: float, synonym: float) -> Style:
