@@ -31,7 +31,7 @@ def snakemake(folder: Folder, *arguments: str, **changes: str) -> str:
 
 def test_the_default_study_is_config_yaml_and_plans(folder):
     output = snakemake(folder, "-n", "--quiet", "reason")
-    assert re.search(r"^score_languages +4$", output, re.MULTILINE)
+    assert re.search(r"^score_languages +45$", output, re.MULTILINE)
     assert (folder.path / "results" / "first" / "jobs").is_dir()
 
 

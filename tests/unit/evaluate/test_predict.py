@@ -31,7 +31,13 @@ def target(unit, world: Path):
     def make(
         model: Path, language: str = "here", name: str = "", interrupted=lambda: False, **changes: object
     ):
-        spec = {"target": "cue", "family": "classify", "language": language, "splits": ["test"], "head": "cue"}
+        spec = {
+            "target": "cue",
+            "family": "classify",
+            "language": language,
+            "splits": ["test"],
+            "head": "cue",
+        }
         spec |= {"recipe": RECIPE, **changes}
         inputs = {"model": model, "tokens": world / f"tokens/cue/{language}"}
         return unit(name or f"predictions/{language}", spec, inputs, interrupted)

@@ -27,17 +27,18 @@ def test_the_default_study() -> None:
     assert (found.name, found.hub, found.targets, found.languages, found.seeds) == (
         "first",
         "babel",
-        ("xnli", "pawsx"),
+        ("xnli", "pawsx", "udpos", "panx", "xquad", "mlqa", "tydiqa", "bucc", "tatoeba"),
         "all",
         (1,),
     )
     tiny = found.encoders["tiny"]
     assert isinstance(tiny, PretrainedEncoder)
     assert tiny.data == ("wikipedia", "ccmatrix")
-    assert found.arms == {
-        "none": Arm("none", (), {}, "none"),
-        "mnli": Arm("mnli", (Link(("mnli",)),), {}, "mnli"),
-    }
+    assert list(found.arms) == ["none", "mnli", "squad", "hellaswag", "all-mixed"]
+    assert found.arms["none"] == Arm("none", (), {}, "none")
+    assert found.arms["squad"] == Arm("squad", (Link(("squad",)),), {}, "squad")
+    (mixture,) = found.arms["all-mixed"].links
+    assert len(mixture.tasks) == 9 and mixture.cap == 2**17
     spec = elide(found.recipe_for("pretrain", tiny.data))
     assert spec["select"] == "last"
     assert spec["learning_rate"] == 3e-3

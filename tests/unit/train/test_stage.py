@@ -123,8 +123,8 @@ def test_a_stop_between_two_timed_saves_goes_back_to_the_last_one(
     steps = []
     count = loop.count
 
-    def killed(facts: loop.Facts, batch: object) -> None:
-        count(facts, batch)
+    def killed(facts: loop.Facts, rows: object, batch: object) -> None:
+        count(facts, rows, batch)
         steps.append(facts.step)
         if len(steps) == 7:
             raise KeyboardInterrupt  # as sudden as it gets without a signal
