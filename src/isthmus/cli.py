@@ -123,6 +123,9 @@ def _show(results: Path) -> None:
 
 
 def _stage(options: argparse.Namespace) -> int:
+    # numpy's linear algebra takes every core unless told before it is loaded; a job has one, and torch is told its own.
+    for library in ("OPENBLAS", "MKL", "OMP"):
+        os.environ[f"{library}_NUM_THREADS"] = "1"
     from isthmus.jobs import STAGES
     from isthmus.runner import run_job
 

@@ -24,7 +24,19 @@ EQUIVALENTS = ROOT / "equivalents.csv"
 INFRASTRUCTURE = frozenset(
     f"{PACKAGE}.{name}"
     for name in (
-        *("__main__", "cli", "closure", "errors", "expand", "jobs", "log", "plan", "receipt", "recipe"),
+        *(
+            "__main__",
+            "cli",
+            "closure",
+            "errors",
+            "expand",
+            "jobs",
+            "log",
+            "needs",
+            "plan",
+            "receipt",
+            "recipe",
+        ),
         *("runner", "settings", "spec", "store", "work"),
     )
 )

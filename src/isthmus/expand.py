@@ -5,14 +5,14 @@ Read `Expansion.run` from top to bottom: it is the DAG.
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
-from isthmus.errors import UsageError
 from isthmus.hubs import HUB_MODULES, Hub, wanted
 from isthmus.jobs import Job, JobTable, Unit
+from isthmus.needs import Needs
 from isthmus.recipe import elide
 from isthmus.study.load import Arm, HubEncoder, Link, PretrainedEncoder, Study
-from isthmus.study.recipes import READ_BY
+from isthmus.study.recipes import READ_BY, READ_BY_PREDICTION
 from isthmus.tasks.task import Task
 from isthmus.units import (
     ENCODER_FILES,
@@ -25,10 +25,8 @@ from isthmus.units import (
     training_task,
 )
 
-ENGLISH = "en"
 # In the place of a training set in paths: the predictions of the encoder as its arm leaves it.
-UNTRAINED = "untrained"
-READ_BY_PREDICTION = ("max_length", "threads")
+UNTRAINED = "retrieval"
 
 
 def expand(study: Study, hub: Hub) -> tuple[list[Job], dict[str, str]]:
@@ -50,6 +48,7 @@ class Expansion:
     def __init__(self, study: Study, hub: Hub) -> None:
         self.study = study
         self.hub = hub
+        self.needs = Needs(study, hub)
         self.table = JobTable()
         self.data: dict[tuple[str, str], Unit] = {}  # (task, language)
         self.tokens: dict[tuple[str, str, str], Unit] = {}  # (encoder, task, language)
@@ -58,94 +57,19 @@ class Expansion:
 
     def run(self) -> list[Job]:
         """Expand."""
-        self.refuse_foreign_languages()
-        self.fetch(self.needed())
+        self.needs.refuse_foreign_languages()
+        self.fetch(self.needs.needed())
         for encoder in self.study.encoders:
             start = self.encoder(encoder)
             for seed in self.study.seeds:
                 for arm in self.study.arms.values():
                     parent = self.intermediate(encoder, start, arm, seed)
-                    self.predict_and_score(encoder, parent, arm, UNTRAINED, self.untrained(), seed)
-                    for training_set, targets in self.training_sets().items():
+                    self.predict_and_score(encoder, parent, arm, UNTRAINED, self.needs.untrained(), seed)
+                    for training_set, targets in self.needs.training_sets().items():
                         model = self.target(encoder, parent, arm, training_set, seed)
                         self.predict_and_score(encoder, model, arm, training_set, targets, seed)
         self.publish()
         return self.table.jobs
-
-    # What is needed ------------------------------------------------------------------------------------------
-
-    def refuse_foreign_languages(self) -> None:
-        """A language that the study names and the hub has nothing in is a mistake, not a smaller study."""
-        offered = self.hub.languages()
-        named = {"languages": self.study.languages}
-        for encoder in self.study.encoders.values():
-            if isinstance(encoder, PretrainedEncoder):
-                named[f"encoders.{encoder.name}.pretrain.languages"] = encoder.languages
-        problems = [
-            f"{self.study.path}: {place}: the hub has nothing in {', '.join(missing)}. It has {', '.join(offered)}."
-            for place, languages in named.items()
-            if offered is not None and languages != "all"
-            if (missing := [language for language in languages if language not in offered])
-        ]
-        for name in dict.fromkeys([*self.arm_datasets(), *self.training_sets()]):
-            if ENGLISH not in self.study.tasks[name].codes:
-                problems.append(f"{self.study.path}: {name} has no English data to train on.")
-        if problems:
-            raise UsageError("\n".join(problems))
-
-    def languages(self, task: Task) -> list[str]:
-        """The languages of a task that the study asks for and the hub has, in the catalogue's order."""
-        return self.offered(task, self.study.languages)
-
-    def text_languages(self, encoder: PretrainedEncoder, task: Task) -> list[str]:
-        """The languages of a pre-training text. `all` is all that the hub has: no matter of the study's targets."""
-        return self.offered(task, encoder.languages)
-
-    def offered(self, task: Task, asked: tuple[str, ...] | Literal["all"]) -> list[str]:
-        """The languages of a task that are asked for and that the hub does not rule out, in the catalogue's order."""
-        limits = [set(codes) for codes in (None if asked == "all" else asked, self.hub.languages()) if codes]
-        return [code for code in task.codes if all(code in limit for limit in limits)]
-
-    def arm_tasks(self) -> list[str]:
-        """Every task that an arm trains on, once."""
-        tasks = (task for arm in self.study.arms.values() for link in arm.links for task in link.tasks)
-        return list(dict.fromkeys(tasks))
-
-    def arm_datasets(self) -> list[str]:
-        """Every task whose data an arm reads, once: a task may unite several."""
-        return list(
-            dict.fromkeys(name for task in self.arm_tasks() for name in self.study.tasks[task].datasets)
-        )
-
-    def training_sets(self) -> dict[str, list[Task]]:
-        """Each training set with the targets that it serves: SQuAD is trained once for XQuAD and MLQA."""
-        sets: dict[str, list[Task]] = {}
-        for task in (self.study.tasks[name] for name in self.study.targets):
-            if task.is_trained:
-                sets.setdefault(task.training_set, []).append(task)
-        return sets
-
-    def untrained(self) -> list[Task]:
-        """The targets that the encoder answers without training for them: retrieval."""
-        return [task for name in self.study.targets if not (task := self.study.tasks[name]).is_trained]
-
-    def needed(self) -> dict[str, list[str]]:
-        """Every task with the languages in which something of the study needs it."""
-        needed: dict[str, set[str]] = {}
-        for encoder in self.study.encoders.values():
-            if isinstance(encoder, PretrainedEncoder):
-                for name in encoder.data:
-                    needed.setdefault(name, set()).update(
-                        self.text_languages(encoder, self.study.tasks[name])
-                    )
-        for name in (*self.arm_datasets(), *self.training_sets()):
-            needed.setdefault(name, set()).add(ENGLISH)
-        for task in (self.study.tasks[name] for name in self.study.targets):
-            needed.setdefault(task.name, set()).update(self.languages(task))
-        return {
-            name: [code for code in self.study.tasks[name].codes if code in codes]
-            for name, codes in needed.items()
-        }
 
     # Data ----------------------------------------------------------------------------------------------------
 
@@ -194,7 +118,8 @@ class Expansion:
     def tokenizer(self, name: str, encoder: PretrainedEncoder) -> Unit:
         """The tokenizer trained on the encoder's pre-training text."""
         parents = {
-            f"data/{task}/{language}": self.data[task, language] for task, language in self.texts(encoder)
+            f"data/{task}/{language}": self.data[task, language]
+            for task, language in self.needs.texts(encoder)
         }
         spec = {
             "vocab_size": encoder.vocab_size,
@@ -207,17 +132,9 @@ class Expansion:
         self.table.add("train_tokenizer", f"tokenizer/{name}", [unit])
         return unit
 
-    def texts(self, encoder: PretrainedEncoder) -> list[tuple[str, str]]:
-        """The encoder's pre-training text: task by task, language by language."""
-        return [
-            (task, language)
-            for task in encoder.data
-            for language in self.text_languages(encoder, self.study.tasks[task])
-        ]
-
     def tokenize(self, encoder: str, tokenizer: Unit, texts: Iterable[str]) -> None:
         """One job per task that this encoder reads, one unit per language."""
-        mine = {*texts, *self.arm_datasets()}
+        mine = {*texts, *self.needs.trained_datasets()}
         for task in dict.fromkeys(task for task, _ in self.data):
             if self.study.tasks[task].is_text and task not in mine:
                 continue
@@ -239,7 +156,7 @@ class Expansion:
 
     def pretrain(self, name: str, encoder: PretrainedEncoder, tokenizer: Unit) -> Unit:
         """An encoder from scratch: the same stage as any training, with a random parent."""
-        texts = self.texts(encoder)
+        texts = self.needs.texts(encoder)
         tasks = [
             training_task(self.study.tasks[task], [language for other, language in texts if other == task])
             for task in encoder.data
@@ -279,14 +196,16 @@ class Expansion:
         self, encoder: str, parent: Unit, link: Link, recipe: Mapping[str, Any], seed: int, name: str
     ) -> Unit:
         """One training: a parent, one task or a mixture, a recipe, a seed."""
-        tasks = [training_task(self.study.tasks[task], [ENGLISH]) for task in link.tasks]
+        named = [self.study.tasks[name] for name in link.tasks]
+        tasks = [training_task(task, self.needs.training_languages(task)) for task in named]
         spec: dict[str, Any] = {"tasks": tasks, "recipe": elide(recipe), "seed": seed}
         if len(tasks) > 1:
             spec["cap"] = link.cap
         tokens = {
-            f"tokens/{name}/{ENGLISH}": self.tokens[encoder, name, ENGLISH]
-            for task in link.tasks
-            for name in self.study.tasks[task].datasets
+            f"tokens/{name}/{language}": self.tokens[encoder, name, language]
+            for task in named
+            for name in task.datasets
+            for language in self.needs.training_languages(task)
         }
         return Unit("train", name, spec, {"parent": parent, **tokens}, plugins_of(tasks))
 
@@ -301,7 +220,7 @@ class Expansion:
         predictions = {
             target.name: {
                 language: self.prediction(encoder, model, training_set, target, language)
-                for language in self.languages(target)
+                for language in self.needs.languages(target)
             }
             for target in targets
         }
@@ -323,7 +242,7 @@ class Expansion:
         """The predictions of one checkpoint for one target in one language."""
         spec = {
             "target": target.name,
-            "family": target.family,
+            "form": target.form,
             "language": language,
             "splits": ["test"],
             "recipe": self.prediction_recipe(target),
@@ -332,7 +251,8 @@ class Expansion:
             spec["head"] = training_set
         else:
             # Nothing was chosen on English dev sets; the layer and the threshold are, on the language's own.
-            spec |= {"splits": sorted({"dev", "test"} & target.splits), "form": target.form}
+            fetched = self.data[target.name, language].spec["splits"]
+            spec["splits"] = sorted({"dev", "test"} & set(fetched))
         parents = {"model": model, "tokens": self.tokens[encoder, target.name, language]}
         return Unit(
             "predict", f"{target.name}/{language}", spec, parents, (f"isthmus.families.{target.family}",)
@@ -392,7 +312,11 @@ class Expansion:
             "study": self.study.name,
             "question": self.study.question,
             "synthetic": synthetic,
-            "notes": [],
+            "notes": [
+                f"{task.title}: {task.caution}"
+                for task in (study.tasks[name] for name in study.targets)
+                if task.caution
+            ],
         }
         report = Unit("report", "report", spec, {"tables": tables})
         self.table.add("report", "report", [report], publishes=("report.html",))

@@ -183,7 +183,7 @@ def test_retrieval_asks_the_encoder_as_its_arm_leaves_it(tmp_path):
     assert not places(jobs, "train_target")
     predictions = [job for job in jobs if job.rule == "predict_languages"]
     assert [job.place for job in predictions] == [
-        f"predictions/tiny/{arm}/untrained/s1" for arm in ("none", "mnli")
+        f"predictions/tiny/{arm}/retrieval/s1" for arm in ("none", "mnli")
     ]
     models = [job.units[0].parents["model"].name for job in predictions]
     assert models == ["tiny", "mnli link 1"]
@@ -239,7 +239,60 @@ def test_text_can_be_an_intermediate_task(tmp_path):
     ]
 
 
-def test_an_arm_needs_english_data(tmp_path):
-    arm = "  mnli: mnli\n  text: {task: ccmatrix, recipe: {select: last}}\n"
-    with pytest.raises(UsageError, match="ccmatrix has no English data to train on"):
-        table(tmp_path, MICRO.replace("  mnli: mnli\n", arm))
+def test_text_in_an_arm_is_of_all_languages_of_the_study(tmp_path):
+    arm = "  mnli: mnli\n  text: {mix: [mnli, wikipedia, ccmatrix]}\n"
+    unit = next(
+        job.units[0]
+        for job in table(tmp_path, MICRO.replace("  mnli: mnli\n", arm))
+        if "text/s1" in job.place
+    )
+    languages = {task["task"]: task["languages"] for task in unit.spec["tasks"]}
+    assert languages == {"mnli": ["en"], "wikipedia": ["de", "en"], "ccmatrix": ["de"]}
+    assert {"tokens/wikipedia/de", "tokens/ccmatrix/de"} <= set(unit.parents)
+
+
+def own_task(tmp_path, name: str, **changes) -> str:
+    """A study with one more target, described in a folder of its own."""
+    (tmp_path / "own").mkdir()
+    keys = {
+        "task": name,
+        "family": "classify",
+        "title": name,
+        "metric": "accuracy",
+        "languages": "[de, en]",
+        "sources": "[{hub: facebook/xnli, config: '{language}', splits: {dev: validation, test: test}}]",
+        "columns": "{text_a: premise, text_b: hypothesis, label: label}",
+        "labels": "[entailment, neutral, contradiction]",
+    } | changes
+    (tmp_path / "own" / f"{name}.yaml").write_text(
+        "".join(f"{key}: {value}\n" for key, value in keys.items())
+    )
+    return MICRO.replace("hub: babel\n", "hub: babel\ntasks: own\n").replace(
+        "targets: [xnli]", f"targets: [{name}]"
+    )
+
+
+def test_a_target_may_be_trained_on_a_union(tmp_path):
+    jobs = table(tmp_path, own_task(tmp_path, "nli", trains_on="anli_plus"))
+    unit = next(job.units[0] for job in jobs if job.place == "target/tiny/none/anli_plus/s1")
+    assert unit.spec["tasks"][0]["datasets"] == ["anli", "mnli", "snli"]
+
+
+def test_a_target_in_no_language_of_the_hub_is_a_mistake(tmp_path):
+    text = own_task(tmp_path, "nli", trains_on="mnli", languages="[bg, th]").replace(
+        "\nlanguages: [en, de]", "\nlanguages: all"
+    )
+    with pytest.raises(
+        UsageError, match=r"nli has none of the study's languages that the hub offers\. It has bg, th"
+    ):
+        table(tmp_path, text)
+
+
+def test_a_training_set_needs_english_data(tmp_path):
+    source = "[{hub: facebook/xnli, config: de, splits: {train: train, test: test}}]"
+    text = own_task(tmp_path, "nli", languages="[de]", sources=source)
+    text = text.replace("eval_examples: 60", "eval_examples: 60, select: last").replace(
+        "[en, de]\nseeds", "[de]\nseeds"
+    )
+    with pytest.raises(UsageError, match="nli has no English data to train on"):
+        table(tmp_path, text)

@@ -23,11 +23,15 @@ def column(table: pa.Table, path: str, where: str) -> pa.Array:
     if name not in table.column_names:
         raise missing(table, name, where)
     found = table[name].combine_chunks()
-    if not field:
-        return found
-    if not pa.types.is_struct(found.type) or found.type.get_field_index(field) < 0:
-        raise DataError(f"{where}: the column {name!r} has no field {field!r} (it is {found.type}). {REMEDY}")
-    return pc.struct_field(found, field)
+    if field:
+        if not pa.types.is_struct(found.type) or found.type.get_field_index(field) < 0:
+            raise DataError(
+                f"{where}: the column {name!r} has no field {field!r} (it is {found.type}). {REMEDY}"
+            )
+        found = pc.struct_field(found, field)
+    if pa.types.is_large_list(found.type) or pa.types.is_fixed_size_list(found.type):
+        found = found.cast(pa.list_(found.type.value_type))
+    return found
 
 
 REMEDY = "Correct `columns`, `where` or `join` in the task's YAML, or the data."
@@ -52,7 +56,7 @@ def texts(table: pa.Table, template: str, where: str) -> list[Any]:
 
 
 def _strings(values: pa.Array) -> list[Any]:
-    if pa.types.is_list(values.type) or pa.types.is_large_list(values.type):
+    if pa.types.is_list(values.type):
         found: list[Any] = values.to_pylist()
     else:
         found = values.cast(pa.string()).to_pylist()
@@ -97,11 +101,15 @@ def lists(table: pa.Table, source: str | Sequence[str], where: str) -> list[list
 
 def class_names(table: pa.Table, name: str) -> list[str] | None:
     """The label names that the `datasets` library stored with the file, in the file's order."""
-    features = _features(table)
-    feature = features.get(name, {})
-    while isinstance(feature, Mapping) and isinstance(feature.get("feature"), Mapping):
-        feature = feature["feature"]  # a list of labels
-    return feature.get("names") if isinstance(feature, Mapping) else None
+    column, _, field = name.partition(".")
+    feature = _features(table).get(column, {})
+    feature = feature.get(field, {}) if field and isinstance(feature, Mapping) else feature
+    while isinstance(feature, list) or isinstance(feature.get("feature"), Mapping):
+        feature = (
+            feature[0] if isinstance(feature, list) else feature["feature"]
+        )  # a list of labels, old or new form
+    names: list[str] | None = feature.get("names")
+    return names
 
 
 def _features(table: pa.Table) -> Mapping[str, Any]:

@@ -54,7 +54,7 @@ def own_labels(work: Work, raw: Mapping[str, Mapping[str, pa.Table]]) -> list[st
             f"{work.name} names no labels and has no training split to take them from. Give `labels` in its YAML."
         )
     column = columns.column(raw["train"][""], work.spec["columns"]["tags"], work.name)
-    labels = sorted({tag for tags in column.to_pylist() for tag in tags})
+    labels = sorted({tag for tags in column.to_pylist() for tag in tags or () if tag is not None})
     (work.folder / LABELS).write_text(json.dumps(labels, ensure_ascii=False) + "\n", encoding="utf-8")
     return labels
 
@@ -134,24 +134,25 @@ def canonical_rows(
                 f"{where} has no rows. Correct the task's YAML (config, split, where) or the data."
             )
         table = _with_places(table, spec, labels) if labels is not None else table
-        named[name] = _named(table, spec, where if not name else f"{where} ({name})", pool=bool(name))
+        named[name] = _named(table, spec, where if not name else f"{where} ({name})", pool=name)
     return families.load(spec["family"]).canonical(named, where)
 
 
 def _with_places(table: pa.Table, spec: Mapping[str, Any], labels: Sequence[str]) -> pa.Table:
     """The table with its tags as indices into the labels that were found."""
     name, places = spec["columns"]["tags"], {label: place for place, label in enumerate(labels)}
-    tags = [[places.get(tag, NO_GOLD) for tag in row] for row in table[name].to_pylist()]
+    tags = [row and [places.get(tag, NO_GOLD) for tag in row] for row in table[name].to_pylist()]
     return table.set_column(table.column_names.index(name), name, pa.array(tags, pa.list_(pa.int32())))
 
 
-def _named(table: pa.Table, spec: Mapping[str, Any], where: str, pool: bool) -> pa.Table:
-    """A table's columns under our names; of a pool's table those that it has."""
+def _named(table: pa.Table, spec: Mapping[str, Any], where: str, pool: str) -> pa.Table:
+    """A table's columns under our names; of sentences to mine, those of a pool (a, b) or of the pairs (gold)."""
     wanted = dict(spec["columns"])
     if pool:
-        wanted = {name: source for name, source in wanted.items() if source in table.column_names}
+        pairs = pool == "gold"
+        wanted = {name: source for name, source in wanted.items() if (name in ("id_a", "id_b")) == pairs}
     found: dict[str, pa.Array] = {}
-    if "id" in wanted or not pool:
+    if pool != "gold":
         found["id"] = _ids(table, wanted, where)
     for name, source in wanted.items():
         if name == "id":
@@ -175,6 +176,9 @@ def _ids(table: pa.Table, wanted: Mapping[str, str], where: str) -> pa.Array:
     if "id" not in wanted:
         return pa.array([str(row) for row in range(len(table))], pa.string())
     ids = columns.column(table, wanted["id"], where).cast(pa.string())
+    if ids.null_count:
+        row = pc.index(ids.is_null(), True).as_py()
+        raise DataError(f"{where}: row {row} has no id (a null). Mend the data, or choose another id column.")
     if len(pc.unique(ids)) != len(ids):
         counts = pc.value_counts(ids).to_pylist()
         twice = [entry["values"] for entry in counts if entry["counts"] > 1][:3]

@@ -22,8 +22,8 @@ from isthmus.work import Work
 
 
 def run(works: Sequence[Work]) -> None:
-    """Predict each unit. `spec`: target, family, language, splits, recipe, and the task whose `head` answers or, where
-    none does, the task's `form`; inputs: `model` and `tokens`.
+    """Predict each unit. `spec`: target, form (family, labels and what else the target's answers depend on), language,
+    splits, recipe, and the task whose `head` answers, where one does; inputs: `model` and `tokens`.
 
     Writes <split>.parquet for each split: id, then the columns of the family's predictions, in the order of the data.
     What a unit gets does not depend on which other units the job has.
@@ -65,16 +65,15 @@ class Checkpoint:
         self.specials: Specials = specials(folder)
         self.folder = folder
 
-    def head(self, spec: Mapping[str, Any]) -> tuple[nn.Module, dict[str, Any]]:
-        """The head that a spec asks for with its trained weights, and its form.
+    def head(self, spec: Mapping[str, Any]) -> nn.Module:
+        """The head that a spec asks for, with its trained weights.
 
         Raises:
             DataError: the model was not trained on the task.
         """
         if "head" not in spec:
-            form = dict(spec["form"])
-            fresh: nn.Module = families.load(form["family"]).head(self.encoder.config, form)
-            return fresh, form
+            fresh: nn.Module = families.load(spec["form"]["family"]).head(self.encoder.config, spec["form"])
+            return fresh
         task, path = spec["head"], self.folder / "heads.json"
         heads = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
         if task not in heads:
@@ -86,19 +85,19 @@ class Checkpoint:
             {name.removeprefix(mine): value for name, value in tensors.items() if name.startswith(mine)}
         )
         to_device(head)
-        return head, form
+        return head
 
 
 def predict(work: Work, recipe: Recipe, checkpoint: Checkpoint) -> dict[str, pa.Table]:
     """The predictions of one target in one language, by split."""
     spec, found = work.spec, {}
-    family = families.load(spec["family"])
-    head, form = checkpoint.head(spec)
+    family, head = families.load(spec["form"]["family"]), checkpoint.head(spec)
+    encoders.require_length(checkpoint.encoder, recipe.max_length, work.name)
     for split in spec["splits"]:
         path = work.inputs["tokens"] / f"{split}.parquet"
         if not path.is_file():
             raise DataError(f"{work.name}: {spec['target']} in {spec['language']} has no split {split}.")
         examples = family.read([(spec["language"], pq.read_table(path))], recipe, checkpoint.specials)
         out = infer(family, examples, checkpoint.encoder, head, recipe, work.interrupted)
-        found[split] = family.predictions(examples, out, form)
+        found[split] = family.predictions(examples, out, spec["form"])
     return found

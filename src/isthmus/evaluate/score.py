@@ -21,6 +21,7 @@ from isthmus.log import say
 from isthmus.work import Work
 
 NO_GOLD = "no-gold"
+DIGITS = 9  # the last ones of a float depend on the linear algebra library
 
 
 def run(works: Sequence[Work]) -> None:
@@ -78,10 +79,10 @@ def _numbers(metric: metrics.Metric, parts: Floats, names: tuple[str, ...]) -> d
     means = metric.values(parts.mean(axis=0))
     return {
         name: {
-            "value": 100 * float(means[name]),
+            "value": round(100 * float(means[name]), DIGITS),
             "n": len(parts),
-            "ci_low": 100 * intervals[name][0],
-            "ci_high": 100 * intervals[name][1],
+            "ci_low": round(100 * intervals[name][0], DIGITS),
+            "ci_high": round(100 * intervals[name][1], DIGITS),
         }
         for name in metric.NAMES
     }

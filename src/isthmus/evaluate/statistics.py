@@ -109,7 +109,7 @@ def joint_means(
         the ids coincide (XNLI: row i means the same in all languages), from an independent one elsewhere. So
         the difference of two columns is the paired bootstrap (Koehn 2004), and the mean over languages
         carries their covariance. Examples are drawn within strata, so that every resample of a language has
-        its n. Sums of 0/1 values are exact, whatever the linear algebra library.
+        its n. Sums of 0/1 values are exact; of fractions, the last digits depend on the linear algebra library.
     """
     sums = {language: np.zeros((resamples, matrix.shape[1])) for language, matrix in values.items()}
     for stratum in strata(ids):

@@ -2,6 +2,7 @@
 
 What a family's module has (`examples` is the family's own type, `rows` its own choice of examples):
 
+    READS                                         first columns (`tasks.task.Columns`) of the tasks it can read
     canonical(tables, where) -> table             the hub's columns as its datasets have them, checked at the door
     encode(tokenizer, table, spec) -> table       text to ids
     ONE_CORPUS                                    whether all its tasks of one run are one training set
@@ -16,6 +17,7 @@ What a family's module has (`examples` is the family's own type, `rows` its own 
     outputs(encoder, head, batch) -> arrays       one row per example; a list of arrays where they differ in length
     predictions(examples, outputs, form) -> table `id` and the answers, one row for each row of the dataset
     positions(rows) -> indices                    which examples some rows are of
+    originals(examples) -> indices                the row of the dataset that each example is of, or is a part of
     identifiers(examples) -> texts                the id of each example
     score(examples, outputs) -> float             higher is better, at most 1
     collapsed(examples, outputs) -> bool          whether the model answers the same to everything

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
     from transformers import PreTrainedConfig, PreTrainedModel
 
+READS = ("prompt",)  # the columns that say which tasks it can read
 ONE_CORPUS = False
 NO_GOLD = -1
 SPECIAL_TOKENS = 4
@@ -216,6 +217,11 @@ def _logits(
 def positions(rows: Array) -> Array:
     """The positions in the examples of some rows."""
     return rows
+
+
+def originals(examples: Examples) -> Array:
+    """The row of the dataset that each example is."""
+    return examples.rows
 
 
 def identifiers(examples: Examples) -> Array:

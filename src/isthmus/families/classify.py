@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
     from transformers import PreTrainedConfig, PreTrainedModel
 
+READS = ("text_a",)  # the columns that say which tasks it can read
 ONE_CORPUS = False  # each task has its own labels, so its own head and its own batches
 NO_GOLD = -1
 
@@ -161,6 +162,11 @@ def predictions(examples: Examples, outputs: Mapping[str, Array], form: Mapping[
 def positions(rows: Array) -> Array:
     """The positions in the examples of some rows."""
     return rows
+
+
+def originals(examples: Examples) -> Array:
+    """The row of the dataset that each example is."""
+    return examples.rows
 
 
 def identifiers(examples: Examples) -> Array:

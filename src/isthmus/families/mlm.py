@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 # Of the masked pieces, BERT shows 80 % as <mask>, 10 % as a random piece and 10 % as they are.
 SHOWN_AS_MASK, SHOWN_AS_RANDOM = 0.8, 0.1
 
+READS = ("text",)  # the columns that say which tasks it can read
 # All text of a run is one corpus with one head, however many tasks it comes from: its languages are sampled together,
 # and the monolingual rows share the lexicon of the parallel ones.
 ONE_CORPUS = True
@@ -289,6 +290,11 @@ def positions(rows: Array) -> Array:
     """The positions in the examples of some rows."""
     windows: Array = rows["window"]
     return windows
+
+
+def originals(examples: Examples) -> Array:
+    """The row of the dataset that each example is a window of."""
+    return examples.document
 
 
 def identifiers(examples: Examples) -> Array:

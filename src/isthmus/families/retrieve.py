@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
     from transformers import PreTrainedConfig, PreTrainedModel
 
+READS = ("text_a", "text")  # the columns that say which tasks it can read
 ONE_CORPUS = False
 OTHER, ENGLISH = 0, 1  # the sides
 
@@ -238,6 +239,11 @@ def outputs(
 def positions(rows: Array) -> Array:
     """The positions in the examples of some rows."""
     return rows
+
+
+def originals(examples: Examples) -> Array:
+    """The row of the dataset that each example is."""
+    return examples.rows
 
 
 def identifiers(examples: Examples) -> Array:

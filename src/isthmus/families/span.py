@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
     from transformers import PreTrainedConfig, PreTrainedModel
 
+READS = ("context",)  # the columns that say which tasks it can read
 ONE_CORPUS = False  # each task is a training set of its own
 SPECIAL_TOKENS = 4
 TEXTS, PLACES = pa.list_(pa.string()), pa.list_(pa.int32())
@@ -64,11 +65,6 @@ class Examples:
     def answerable(self) -> Array:
         """Whether each question has an answer, bool."""
         return np.array([len(answers) > 0 for answers in self.answers], bool)
-
-    @property
-    def uncovered(self) -> int:
-        """How many questions have an answer of which no piece holds a character: they cannot be trained on."""
-        return int((self.answerable & (self.first == ABSENT)).sum())
 
 
 def canonical(tables: Mapping[str, pa.Table], where: str) -> pa.Table:
@@ -318,6 +314,11 @@ def _best(values: Array, count: int) -> Array:
 def positions(rows: Array) -> Array:
     """The positions in the examples of some rows."""
     return rows
+
+
+def originals(examples: Examples) -> Array:
+    """The row of the dataset that each example is a window of."""
+    return examples.question
 
 
 def identifiers(examples: Examples) -> Array:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
     from transformers import PreTrainedConfig, PreTrainedModel
 
+READS = ("tokens",)  # the columns that say which tasks it can read
 ONE_CORPUS = False  # each task has its own labels, so its own head and its own batches
 NO_GOLD = -1
 NO_WORD = -100  # the label of a piece that no word begins with, or whose word has no gold: torch's own mark
@@ -266,6 +267,11 @@ def _logits(
 def positions(rows: Array) -> Array:
     """The positions in the examples of some rows."""
     return rows
+
+
+def originals(examples: Examples) -> Array:
+    """The row of the dataset that each example is a part of."""
+    return examples.sentence
 
 
 def identifiers(examples: Examples) -> Array:

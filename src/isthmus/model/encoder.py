@@ -126,6 +126,19 @@ def longest_input(encoder: PreTrainedModel) -> int:
     return int(config.max_position_embeddings) - int(config.pad_token_id or 0) - 1
 
 
+def require_length(encoder: PreTrainedModel, max_length: int, name: str) -> None:
+    """Refuse inputs that are longer than the encoder can read.
+
+    Raises:
+        UsageError: they are; `name` says whose.
+    """
+    if max_length > longest_input(encoder):
+        raise UsageError(
+            f"{name}: max_length {max_length} is longer than the encoder's {longest_input(encoder)} positions. Lower "
+            "max_length in the recipe, or give the encoder more positions."
+        )
+
+
 def set_dropout(module: nn.Module, rate: float) -> None:
     """Use one dropout rate throughout. The configuration keeps the encoder's own, for the next link of a chain."""
     for layer in module.modules():

@@ -9,7 +9,7 @@ from typing import Any
 from isthmus.study.checks import References
 from isthmus.study.format import StageOptions, levels
 from isthmus.study.problems import shown
-from isthmus.study.recipes import READ_BY, STAGES, RecipeOptions, Stage, combine
+from isthmus.study.recipes import READ_BY, READ_BY_PREDICTION, STAGES, RecipeOptions, Stage, combine
 from isthmus.study.yamlfile import Where
 from isthmus.tasks.task import Task
 
@@ -136,6 +136,8 @@ class OptionChecks(References):
                 task = self.find(where, name)
                 if task is not None:
                     self._kinds(where, options.given(), {task.kind})
+                    if not task.is_trained:
+                        self._untrained(where, options.given())
                     self._reached(where, task, here)
         for run in runs:
             self._kinds(run.place, run.own or {}, {task.kind for task in self.found(run.tasks)})
@@ -145,6 +147,11 @@ class OptionChecks(References):
             for option in sorted(options.intersection(given)):
                 if kind not in kinds:
                     self.problems.add(self._spot(where, option), f"only {READERS[kind]} reads this: drop it.")
+
+    def _untrained(self, where: Where, given: Mapping[str, Any]) -> None:
+        for option in sorted(given.keys() - set(READ_BY_PREDICTION)):
+            text = f"nothing is trained for {shown(where[-1])}: only {' and '.join(READ_BY_PREDICTION)} are read."
+            self.problems.add(self._spot(where, option), text)
 
     def _reached(self, where: Where, task: Task, runs: Sequence[Run]) -> None:
         """Note options for a task that no run of the stage trains on alone."""

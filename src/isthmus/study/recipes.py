@@ -24,6 +24,9 @@ BUILT_IN: Mapping[Stage, Mapping[str, Any]] = {
 }
 """Defaults of a stage where they differ: text for pre-training rarely has development examples."""
 
+READ_BY_PREDICTION = ("max_length", "threads")
+"""Options that predicting reads; of targets for which nothing is trained they are the only ones."""
+
 READ_BY: Mapping[str, frozenset[str]] = {
     "text": frozenset({"mask_rate", "pairs", "code_switch", "language_exponent", "tokens_per_batch"}),
     "questions": frozenset({"doc_stride", "max_query_length", "max_answer_length", "n_best"}),

@@ -1,5 +1,7 @@
 """Task files read and checked: the packaged catalogue, and a folder of a study's own."""
 
+import ast
+import functools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +17,7 @@ from isthmus.tasks.task import PLACEHOLDER, Source, Task
 
 PACKAGED = Path(__file__).parent / "catalogue"
 FAMILIES = Path(__file__).parent.parent / "families"
+METRICS = Path(__file__).parent.parent / "evaluate" / "metrics"
 
 _LANGUAGE = re.compile(r"[a-z]{2,3}([-_][a-z0-9]{1,8})*\Z")
 _HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,95}/[A-Za-z0-9][A-Za-z0-9_.-]{0,95}\Z")
@@ -70,6 +73,10 @@ def collect(folders: Sequence[Path]) -> Collection:
                 paths[task.name] = path
     for name, path in paths.items():
         found.problems += [f"{relative(path)}:1: unites: {text}" for text in _union_faults(found, name)]
+    if not found.problems:
+        for name, task in found.tasks.items():
+            if task.unites is not None:  # it is of the form of its parts
+                found.tasks[name] = task.model_copy(update={"columns": found.tasks[task.unites[0]].columns})
     return found
 
 
@@ -86,6 +93,8 @@ def _union_faults(found: Collection, name: str) -> Iterator[str]:
             yield f"{shown(other)} unites tasks itself: name those."
         elif part.form != task.form:
             yield f"{shown(other)} differs in family or labels."
+        elif part.columns.tags is not None and part.labels is None:
+            yield f"{shown(other)} has the labels of its own training data, which others do not share."
         elif "train" not in part.splits or not set(task.codes) <= set(part.codes):
             yield f"{shown(other)} has no training data in {', '.join(task.codes)}."
 
@@ -115,9 +124,25 @@ def read_task(path: Path) -> tuple[Task | None, list[str]]:
     return (None, problems.lines()) if problems else (task, [])
 
 
-def families() -> list[str]:
-    """The task families that this version has: one module each."""
-    return sorted(path.stem for path in FAMILIES.glob("[a-z]*.py"))
+def families() -> dict[str, Any]:
+    """The task families that this version has, one module each, with the first columns that each reads."""
+    return _stated(FAMILIES, "READS")
+
+
+def metrics() -> dict[str, Any]:
+    """The metrics that this version has, one module each, with what each scores."""
+    return _stated(METRICS, "SCORES")
+
+
+@functools.cache
+def _stated(folder: Path, name: str) -> dict[str, Any]:
+    """What each module of a folder states under a name; read, not imported: checking a study loads no numpy."""
+    found = {}
+    for path in sorted(folder.glob("[a-z]*.py")):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == [name]:
+                found[path.stem] = ast.literal_eval(node.value)
+    return found
 
 
 def _lists(task: Task) -> Iterator[tuple[Where, Sequence[str]]]:
@@ -144,6 +169,7 @@ def _faults(task: Task, path: Path) -> Iterator[tuple[Where, str]]:
             entry = position if isinstance(task.languages, list) else code
             yield ("languages", entry), f"{shown(code)} is not a language code such as en, or en_latn."
     yield from _column_faults(task)
+    yield from _metric_faults(task)
     for index, source in enumerate(task.sources):
         for where, text in _source_faults(task, source):
             yield ("sources", index, *where), text
@@ -179,6 +205,9 @@ def _column_faults(task: Task) -> Iterator[tuple[Where, str]]:
             f"give exactly one of {', '.join(KINDS)}, which say what an example is; here is {said}.",
         )
         return
+    reads = families().get(task.family, firsts)
+    if firsts[0] not in reads:
+        yield ("family",), f"{shown(task.family)} reads tasks with {' or '.join(reads)}, not {firsts[0]}."
     must, may = KINDS[firsts[0]]
     for name in sorted(must - has.keys()):
         yield ("columns",), f"{firsts[0]} needs {name} beside it."
@@ -193,6 +222,20 @@ def _column_faults(task: Task) -> Iterator[tuple[Where, str]]:
     if task.unanswerable and "context" not in has:
         yield ("unanswerable",), "is said of questions on a context: drop it."
     yield from _retrieval_faults(task, has)
+
+
+def _metric_faults(task: Task) -> Iterator[tuple[Where, str]]:
+    if task.metric is None:
+        return
+    scores = metrics().get(task.metric)
+    if scores is None:
+        yield ("metric",), f"there is no metric {shown(task.metric)}.{did_you_mean(task.metric, metrics())}"
+        return
+    named = task.columns.named()
+    if scores != task.retrieval and (task.retrieval is not None or scores not in named):
+        yield ("metric",), f"{shown(task.metric)} scores tasks with {scores}, which this one has not."
+    if scores == "tags" and task.labels is None:
+        yield ("labels",), f"{shown(task.metric)} needs the names of the labels: give them."
 
 
 def _retrieval_faults(task: Task, has: Mapping[str, Any]) -> Iterator[tuple[Where, str]]:

@@ -149,6 +149,9 @@ class Task(Strict):
         default=None,
         description="How translations are found: the nearest sentence for each English one, or pairs by margin.",
     )
+    caution: str | None = Field(
+        default=None, description="What a reader of its scores has to know; the report says it."
+    )
     licence: str | None = Field(default=None, description="Terms of use as the publisher states them.")
     citation: str | None = Field(default=None, description="BibTeX.")
 

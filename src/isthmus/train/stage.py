@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 import torch
 import transformers
@@ -22,7 +23,7 @@ from transformers import PreTrainedModel
 from isthmus import families
 from isthmus.data.batch import Array, Epochs, Schedule, Specials, schedule, shares, specials
 from isthmus.data.seeds import number, stream
-from isthmus.errors import DataError, UsageError
+from isthmus.errors import DataError
 from isthmus.log import say
 from isthmus.model import encoder as encoders
 from isthmus.model.infer import settle, to_device
@@ -71,7 +72,7 @@ def _run(work: Work) -> None:
         save_heads(job.tasks, work.folder)
     say(f"{work.name}: {facts.step} steps in {duration(sum(clock.seconds.values()))}")
     reason = (
-        f"the same label for every development example of {', '.join(facts.collapsed)}"
+        f"the same answer to every development example of {', '.join(facts.collapsed)}"
         if facts.collapsed
         else ""
     )
@@ -88,11 +89,7 @@ def parent(work: Work) -> tuple[PreTrainedModel, Path]:
 
 def prepare(work: Work, recipe: Recipe, encoder: PreTrainedModel, special: Specials, clock: Clock) -> Run:
     """Read the data, make the heads, lay out the steps."""
-    if recipe.max_length > encoders.longest_input(encoder):
-        raise UsageError(
-            f"{work.name}: max_length {recipe.max_length} is longer than the encoder's {encoders.longest_input(encoder)} "
-            "positions. Lower max_length in the recipe, or give the encoder more positions."
-        )
+    encoders.require_length(encoder, recipe.max_length, work.name)
     to_device(encoder)
     seed = work.spec["seed"]
     tasks = [_task(work, recipe, encoder, special, seed, group) for group in corpora(work.spec["tasks"])]
@@ -103,7 +100,11 @@ def prepare(work: Work, recipe: Recipe, encoder: PreTrainedModel, special: Speci
         encoder=encoder,
         tasks=tasks,
         schedule=plan(
-            [len(t.examples) for t in tasks], [t.epochs for t in tasks], recipe, work.spec.get("cap"), seed
+            [len(np.unique(t.family.originals(t.examples))) for t in tasks],
+            [t.epochs for t in tasks],
+            recipe,
+            work.spec.get("cap"),
+            seed,
         ),
         recipe=recipe,
         seed=seed,
@@ -133,7 +134,11 @@ def _task(
     first = with_labels(work, group[0])
     family, name = families.load(first["family"]), first["task"]
     examples = family.read(list(_tables(work, group, TRAIN)), recipe, special)
-    examples = family.subset(examples, choose(family.usable(examples), recipe.examples, seed, name))
+    usable = family.usable(examples)
+    rows, everyone = family.originals(examples)[usable], family.originals(examples)
+    if unused := len(np.unique(everyone)) - len(np.unique(rows)):
+        say(f"{name}: {unused} of {len(np.unique(everyone))} examples have no answer that can be trained on")
+    examples = family.subset(examples, usable[choose(rows, recipe.examples, seed, name)])
     if not len(examples):
         raise DataError(f"{work.name}: {name} has no training example with an answer.")
     torch.manual_seed(number(seed, "head", name))
@@ -183,15 +188,35 @@ def _dev(
     if not tables:
         return None
     examples = family.read(tables, dataclasses.replace(recipe, code_switch=0.0), special)
-    chosen = family.usable(examples)[: recipe.eval_examples]
+    usable = family.usable(examples)
+    sizes = [len(table) for _, table in tables]
+    chosen = usable[first_of_each(family.originals(examples)[usable], sizes, recipe.eval_examples)]
     return family.subset(examples, chosen) if len(chosen) else None
 
 
-def choose(usable: Array, most: int | None, seed: int, name: str) -> Array:
-    """The first `most` of the seeded order, so that fewer examples are a part of more."""
-    if most is None or most >= len(usable):
-        return usable
-    return usable[stream(seed, "examples", name).permutation(len(usable))[:most]]
+def first_of_each(rows: Array, sizes: Sequence[int], most: int) -> Array:
+    """Positions in `rows` of all parts of the first examples of each dataset, `most` examples together.
+
+    `rows` says which example each part is of, counted over datasets of so many examples (`sizes`), in order. Each gives
+    as many as the others; where one has fewer, the others give more.
+    """
+    distinct = np.unique(rows)
+    of = np.searchsorted(np.cumsum(sizes), distinct, side="right")
+    turn = np.arange(len(distinct)) - np.searchsorted(of, of)  # an example's place in its dataset
+    kept = distinct[np.lexsort((of, turn))[:most]]
+    return np.flatnonzero(np.isin(rows, kept))
+
+
+def choose(rows: Array, most: int | None, seed: int, name: str) -> Array:
+    """Positions in `rows` of all parts of `most` examples, the first of the seeded order: fewer lie within more.
+
+    `rows` says which example each part is of: a long text may be several windows.
+    """
+    distinct = np.unique(rows)
+    if most is None or most >= len(distinct):
+        return np.arange(len(rows))
+    kept = distinct[stream(seed, "examples", name).permutation(len(distinct))[:most]]
+    return np.flatnonzero(np.isin(rows, kept))
 
 
 def plan(

@@ -67,4 +67,13 @@ def test_label_names_are_found_below_a_list():
     metadata = '{"info": {"features": {"tags": {"feature": {"names": ["O", "B"], "_type": "ClassLabel"}, "_type": "List"}}}}'
     table = pa.table({"tags": [[0, 1]]}).replace_schema_metadata({"huggingface": metadata})
     assert columns.class_names(table, "tags") == ["O", "B"]
+    older = '{"info": {"features": {"tags": [{"names": ["O", "B"], "_type": "ClassLabel"}]}}}'
+    assert columns.class_names(table.replace_schema_metadata({"huggingface": older}), "tags") == ["O", "B"]
     assert columns.class_names(TABLE, "context") is None
+
+
+@pytest.mark.parametrize("kind", [pa.large_list(pa.int64()), pa.list_(pa.int64(), 2), pa.list_(pa.int64())])
+def test_all_kinds_of_lists_are_lists(kind):
+    table = pa.table({"tags": pa.array([[0, 1], [1, 0]], kind)})
+    found = columns.column(table, "tags", "here")
+    assert pa.types.is_list(found.type) and found.to_pylist() == [[0, 1], [1, 0]]

@@ -141,3 +141,24 @@ def test_several_splits_and_configs_and_a_prefix(unit, tmp_path):
     assert rows(["r1", "r2"], config="x") == {"": ["en-1", "de-1", "en-2"]}
     assert rows("r1", config="x", where={"id": "en-*"}) == {"": ["en-1"]}
     assert rows("r1", configs={"a": "x", "b": "y"}) == {"a": ["en-1", "de-1"], "b": ["en-9"]}
+
+
+def test_a_null_id_is_refused():
+    spec = {**SPEC, "columns": {**SPEC["columns"], "id": "idx"}}
+    with pytest.raises(DataError, match="row 1 has no id"):
+        canonical_rows({"": rows([0, 1], idx=[7, None])}, spec, "here")
+
+
+def test_a_pool_without_its_column_is_named():
+    spec = {
+        "source": {},
+        "family": "retrieve",
+        "columns": {"id": "id", "text": "sentense", "id_a": "id1", "id_b": "id2"},
+    }
+    pool = pa.table({"id": ["x"], "sentence": ["y"]})
+    tables = {"a": pool, "b": pool, "gold": pa.table({"id1": ["x"], "id2": ["x"]})}
+    with pytest.raises(DataError, match=r"here \(a\) has no column 'sentense'; it has id, sentence"):
+        canonical_rows(tables, spec, "here")
+    spec["columns"]["text"] = "sentence"
+    found = canonical_rows(tables, spec, "here")
+    assert found["matches"].to_pylist() == [["b-x"], ["a-x"]]

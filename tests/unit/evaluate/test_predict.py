@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from isthmus.errors import DataError, Interrupted
+from isthmus.errors import DataError, Interrupted, UsageError
 from isthmus.evaluate import predict
 from isthmus.train import stage
 from tests.unit.conftest import ARCHITECTURE
@@ -33,7 +33,7 @@ def target(unit, world: Path):
     ):
         spec = {
             "target": "cue",
-            "family": "classify",
+            "form": {"family": "classify", "labels": ["no", "yes"]},
             "language": language,
             "splits": ["test"],
             "head": "cue",
@@ -111,3 +111,8 @@ def test_a_head_or_split_that_is_not_there_is_named(model, target) -> None:
         predict.run([target(folder, head="twin")])
     with pytest.raises(DataError, match="no split other"):
         predict.run([target(folder, splits=["test", "other"])])
+
+
+def test_inputs_longer_than_the_encoder_reads_are_refused(model, target) -> None:
+    with pytest.raises(UsageError, match="max_length 500 is longer than the encoder's"):
+        predict.run([target(model("m", steps=1), recipe={"max_length": 500})])

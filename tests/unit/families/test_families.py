@@ -7,7 +7,7 @@ from isthmus.tasks import files
 
 def test_families_load_by_name_and_have_the_whole_interface() -> None:
     parts = (
-        "ONE_CORPUS canonical encode read usable subset epoch everything collate head loss outputs predictions positions identifiers score "
+        "ONE_CORPUS canonical encode read usable subset epoch everything collate head loss outputs predictions positions originals identifiers score "
         "collapsed"
     )
     for name in files.families():

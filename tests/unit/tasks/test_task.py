@@ -212,6 +212,17 @@ def test_a_task_of_a_study(tmp_path: Path) -> None:
         ),
         ("text_a: a", "text: a", "14: columns.label: does not go with text: drop one of them."),
         ("text_a: a", "context: a", "14: columns: context needs answers beside it."),
+        ("family: classify", "family: tag", '2: family: "tag" reads tasks with tokens, not text_a.'),
+        (
+            "metric: accuracy",
+            "metric: acuracy",
+            '4: metric: there is no metric "acuracy". Did you mean "accuracy"?',
+        ),
+        (
+            "metric: accuracy",
+            "metric: chunks",
+            '4: metric: "chunks" scores tasks with tags, which this one has not.',
+        ),
         ("text_a: a, label: y", "tokens: a", "14: columns: tokens needs tags beside it."),
         (
             "text_a: a, label: y",
@@ -266,7 +277,7 @@ def test_all_problems_of_all_files_at_once(tmp_path: Path) -> None:
 
 
 def test_families_are_modules() -> None:
-    assert families() == ["choice", "classify", "mlm", "retrieve", "span", "tag"]
+    assert list(families()) == ["choice", "classify", "mlm", "retrieve", "span", "tag"]
 
 
 REAL = Path(__file__).parents[3] / "studies" / "real-first"
@@ -294,3 +305,45 @@ def test_the_bible_has_the_languages_that_its_task_names(mirror: Path) -> None:
     file = mirror / "mirror-extra" / "bible-parallel" / "default" / "train-00000-of-00001.parquet"
     languages = parquet.read_table(file, columns=["lang"])["lang"].unique().to_pylist()
     assert sorted(languages) == sorted(catalogue(REAL)["bible"].codes)
+
+
+def union(folder: Path, parts: str, **texts: str) -> list[str]:
+    for name, text in texts.items():
+        (folder / f"{name}.yaml").write_text(text)
+    (folder / "all.yaml").write_text(
+        f"task: all\nfamily: span\ntitle: All\nlanguages: [en]\nunites: {parts}\n"
+    )
+    try:
+        tasks = catalogue(folder)
+    except TaskError as error:
+        return list(error.problems)
+    assert tasks["all"].kind == "questions"
+    return []
+
+
+def test_a_union_is_of_the_form_of_its_parts(tmp_path: Path) -> None:
+    other = (PACKAGED / "squad.yaml").read_text().replace("task: squad", "task: more")
+    assert union(tmp_path, "[squad, more]", more=other) == []
+
+
+@pytest.mark.parametrize(
+    ("parts", "problem"),
+    [
+        ("[squad, squat]", 'there is no task "squat". Did you mean "squad"?'),
+        ("[squad, squad_v2]", '"squad_v2" differs in family or labels.'),
+        ("[squad, anli_plus]", '"anli_plus" unites tasks itself: name those.'),
+        ("[squad, xquad]", '"xquad" has no training data in en.'),
+    ],
+)
+def test_a_union_that_cannot_be_trained_on_is_refused(tmp_path: Path, parts: str, problem: str) -> None:
+    assert any(line.endswith(f"unites: {problem}") for line in union(tmp_path, parts))
+
+
+def test_labels_of_the_training_data_are_not_shared(tmp_path: Path) -> None:
+    text = (PACKAGED / "ccg.yaml").read_text().replace("task: ccg", "task: more")
+    (tmp_path / "more.yaml").write_text(text)
+    (tmp_path / "both.yaml").write_text(
+        "task: both\nfamily: tag\ntitle: B\nlanguages: [en]\nunites: [ccg, more]\n"
+    )
+    with pytest.raises(TaskError, match="has the labels of its own training data"):
+        catalogue(tmp_path)

@@ -259,11 +259,25 @@ def test_steps_come_from_epochs_and_the_cap() -> None:
 
 
 def test_fewer_examples_are_a_part_of_more() -> None:
-    usable = np.arange(100, 200)
-    few, many = stage.choose(usable, 10, 1, "cue"), stage.choose(usable, 40, 1, "cue")
-    assert len(few) == 10 and set(few) < set(many) < set(usable)
-    assert set(few) != set(stage.choose(usable, 10, 2, "cue"))
-    assert stage.choose(usable, None, 1, "cue").tolist() == usable.tolist()
+    rows = np.arange(100)
+    few, many = stage.choose(rows, 10, 1, "cue"), stage.choose(rows, 40, 1, "cue")
+    assert len(few) == 10 and set(few.tolist()) < set(many.tolist()) < set(rows.tolist())
+    assert set(few.tolist()) != set(stage.choose(rows, 10, 2, "cue").tolist())
+    assert stage.choose(rows, None, 1, "cue").tolist() == rows.tolist()
+
+
+def test_an_example_is_chosen_with_all_its_parts() -> None:
+    windows = np.repeat(np.arange(20), 3)
+    chosen = stage.choose(windows, 5, 1, "cue")
+    assert len(chosen) == 15 and len(set(windows[chosen].tolist())) == 5
+
+
+def test_development_examples_come_evenly_from_all_datasets() -> None:
+    rows = np.array([0, 0, 1, 2, 2, 3, 4, 5, 6, 7])  # of a set with two and one with six examples
+    assert stage.first_of_each(rows, [2, 6], 3).tolist() == [0, 1, 2, 3, 4]
+    assert stage.first_of_each(rows, [2, 6], 6).tolist() == [0, 1, 2, 3, 4, 5, 6, 7]
+    assert stage.first_of_each(rows, [8], 2).tolist() == [0, 1, 2]
+    assert stage.first_of_each(rows, [8], 500).tolist() == list(range(10))
 
 
 def test_only_the_chosen_examples_are_trained_on(train, monkeypatch: pytest.MonkeyPatch) -> None:

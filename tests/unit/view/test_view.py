@@ -77,7 +77,7 @@ class World:
 
 FETCHES = [job("fetch_dataset", "fetch", f"data/d{n}") for n in range(4)]
 TRAIN = job("train_target", "train", "target/tiny/plain/words/s1", *FETCHES)
-SCORES = [job("score_language", "score", f"scores/tiny/plain/words/s1/l{n}", TRAIN) for n in range(3)]
+SCORES = [job("score_languages", "score", f"scores/tiny/plain/words/s1/l{n}", TRAIN) for n in range(3)]
 REPORT = job("report", "report", "report", *SCORES, publishes=("report.html",))
 JOBS = [*FETCHES, TRAIN, *SCORES, REPORT]
 

@@ -2,6 +2,7 @@
 
 A metric module has these names, and nothing else of isthmus knows which metrics there are:
 
+    SCORES      the column that holds the gold, or the way of retrieval, of the tasks it can score
     NAMES       what `values` gives; the first is the main one, the one that counts in tables
     PARTS       the per-example columns that the metric is made of (for F1: hits, predicted, gold)
     score       gold and predictions to parts, example by example

@@ -14,6 +14,7 @@ from isthmus.evaluate.join import align, column
 from isthmus.evaluate.metrics import Scored
 from isthmus.evaluate.statistics import Floats, wilson
 
+SCORES = "label"
 NAMES = ("accuracy",)
 PARTS = ("correct",)
 UNLABELLED = -1

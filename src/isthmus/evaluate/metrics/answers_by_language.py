@@ -26,6 +26,7 @@ from isthmus.evaluate import overlap
 from isthmus.evaluate.metrics import Scored, bootstrap_interval
 from isthmus.evaluate.statistics import Floats
 
+SCORES = "answers"
 NAMES, PARTS = overlap.NAMES, overlap.PARTS
 values = overlap.values
 

@@ -21,6 +21,7 @@ from isthmus.evaluate.join import align, column
 from isthmus.evaluate.metrics import Scored, bootstrap_interval
 from isthmus.evaluate.statistics import Floats
 
+SCORES = "tags"
 NAMES = ("f1", "precision", "recall", "token_accuracy")
 PARTS = ("true_chunks", "predicted_chunks", "gold_chunks", "correct_words", "words")
 UNLABELLED = -1

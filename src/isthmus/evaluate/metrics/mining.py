@@ -18,6 +18,7 @@ from isthmus.evaluate.layers import answers, by_layer, mismatch, sides
 from isthmus.evaluate.metrics import Scored, bootstrap_interval
 from isthmus.evaluate.statistics import Floats
 
+SCORES = "margin"
 NAMES = ("f1", "precision", "recall")
 PARTS = ("hits", "predicted", "gold")
 DEV = "dev"

@@ -4,6 +4,7 @@ As XTREME scores Tatoeba (google-research/xtreme, evaluate_retrieval.py and eval
 other language is searched. The other direction gives other numbers.
 """
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -16,6 +17,7 @@ from isthmus.evaluate.layers import answers, by_layer, mismatch, sides
 from isthmus.evaluate.metrics import Scored
 from isthmus.evaluate.statistics import Floats, wilson
 
+SCORES = "nearest"
 NAMES = ("accuracy",)
 PARTS = ("correct",)
 DEV = "dev"
@@ -49,7 +51,7 @@ def score(gold: Mapping[str, pa.Table], predicted: Mapping[str, pa.Table], spec:
 
 def protocol_layer(layers: int) -> int:
     """The hidden state (0 = embeddings) of an encoder of so many layers that the protocol reads."""
-    return round(PROTOCOL_LAYER / PROTOCOL_LAYERS * layers)
+    return math.floor(PROTOCOL_LAYER / PROTOCOL_LAYERS * layers + 0.5)
 
 
 def _correct(
