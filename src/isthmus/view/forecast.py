@@ -29,7 +29,7 @@ DEFAULT_SECONDS: Mapping[str, float] = {
 START_UP_SECONDS = 0.5  # of a job's process, before the time that manifests count
 NEWEST = 40  # artifacts of a stage that are looked at for what its jobs cost before
 LEAST_SHARE = 0.02  # of a training's steps, before its speed tells anything
-LEAST_BASIS = 1 / 4  # of the time left that must rest on measurements
+LEAST_BASIS = 1 / 10  # of the time left that must rest on measurements
 
 
 @dataclass
