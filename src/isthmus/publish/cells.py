@@ -22,7 +22,8 @@ class Cell:
     """A score, or why there is none.
 
     `metric` is the module that scored; `metrics` maps each of its numbers to {"value", "n", "ci_low", "ci_high"},
-    values 0 to 100 or None; `main` is the one that counts; `floor` is what the best constant prediction would get; `digest` names the artifact.
+    values 0 to 100 or None; `main` is the one that counts; `floor` is what the best constant prediction would get; `details` is what
+    else the metric tells (the scores of all layers); `digest` names the artifact.
     """
 
     encoder: str
@@ -37,6 +38,7 @@ class Cell:
     main: str | None
     metrics: Mapping[str, Mapping[str, Any]]
     floor: float | None
+    details: Mapping[str, Any]
 
     @property
     def digest(self) -> str | None:
@@ -76,6 +78,7 @@ def _load(row: Mapping[str, Any], folder: Path | None, status: str | None) -> Ce
         main=report.get("main"),
         metrics=report.get("metrics", {}),
         floor=report.get("floor"),
+        details=report.get("details", {}),
     )
 
 

@@ -154,6 +154,7 @@ def _section(results: Results, encoder: str, target: str, colours: figures.Scale
         "panels": _panels(results, encoder, target, drawn[:PANELS], languages),
         "undrawn": len(drawn[PANELS:]),
         "table": _table(results, encoder, target, arms, languages, colours),
+        "sweep": [row for row in results.layers if (row["encoder"], row["target"]) == (encoder, target)],
     }
 
 

@@ -23,12 +23,14 @@ _NUMBERS = ("baseline", "value", "gain", "ci_low", "ci_high")
 class Results:
     """`scores` are the rows of scores.parquet, `gains` those of gains.csv with numbers as numbers or None.
 
-    `floors` holds by target and language what the best constant prediction gets, 0 to 100.
+    `floors` holds by target and language what the best constant prediction gets, 0 to 100; `layers` the runs for which
+    a layer was chosen, with the mean score of each.
     """
 
     study: str
     synthetic: bool
     floors: Mapping[str, Mapping[str, float]]
+    layers: list[dict[str, Any]]
     scores: list[dict[str, Any]]
     gains: list[dict[str, Any]]
 
@@ -139,7 +141,14 @@ def read(folder: Path) -> Results:
     with (folder / FILES[1]).open(newline="", encoding="utf-8") as file:
         gains = [_typed(row) for row in csv.DictReader(file)]
     scores = parquet.read(use_threads=False).to_pylist()
-    return Results(metadata["study"], metadata["synthetic"], metadata.get("floors", {}), scores, gains)
+    return Results(
+        study=metadata["study"],
+        synthetic=metadata["synthetic"],
+        floors=metadata.get("floors", {}),
+        layers=metadata.get("layers", []),
+        scores=scores,
+        gains=gains,
+    )
 
 
 def signed(gain: float) -> str:

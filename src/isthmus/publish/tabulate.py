@@ -7,6 +7,7 @@ differences from arm `none`. Rows stand in the order of the study; equal inputs 
 import csv
 import json
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,11 @@ def run(works: Sequence[Work]) -> None:
         study, synthetic = work.spec["study"], bool(work.spec["synthetic"])
         metadata = {"study": study, "synthetic": synthetic}
         scores = pa.Table.from_pylist(list(_score_rows(study, cells)), SCORES)
-        _write(scores, metadata | {"floors": _floors(cells)}, work.folder / "scores.parquet")
+        _write(
+            scores,
+            metadata | {"floors": _floors(cells), "layers": _layers(cells)},
+            work.folder / "scores.parquet",
+        )
         _write(_arms(work.spec["arms"]), metadata, work.folder / "arms.parquet")
         rows = gains.table(study, cells, synthetic)
         _write_csv(rows, work.folder / "gains.csv")
@@ -87,6 +92,33 @@ def _floors(cells: Sequence[Cell]) -> dict[str, dict[str, float]]:
         if cell.floor is not None:
             floors.setdefault(cell.target, {})[cell.language] = cell.floor
     return floors
+
+
+def _layers(cells: Sequence[Cell]) -> list[dict[str, Any]]:
+    """Where a metric chose a layer: each run's mean over languages and seeds by layer, 0 to 100, and how often each was
+    chosen; in the file's metadata.
+    """
+    runs: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}
+    for cell in cells:
+        if "layers" in cell.details:
+            runs.setdefault((cell.encoder, cell.arm, cell.target), []).append(cell.details)
+    rows = []
+    for (encoder, arm, target), found in runs.items():
+        names = sorted({int(name) for details in found for name in details["layers"]})
+        means = [100 * sum(d["layers"].get(str(name), 0.0) for d in found) / len(found) for name in names]
+        chosen = Counter(details["layer"] for details in found)
+        rows.append(
+            {
+                "encoder": encoder,
+                "arm": arm,
+                "target": target,
+                "layers": names,
+                "means": [round(mean, DECIMALS) for mean in means],
+                "chosen": [chosen[name] for name in names],
+                "chosen_by": sorted({details["chosen_by"] for details in found}),
+            }
+        )
+    return rows
 
 
 def _arms(arms: Sequence[Mapping[str, Any]]) -> pa.Table:

@@ -38,6 +38,7 @@ class Invented:
         status: str = "ok",
         ids: Sequence[str] | None = None,
         others: Mapping[str, float] | None = None,
+        details: Mapping[str, Any] | None = None,
     ) -> None:
         """One cell: right and wrong answers, or None and a status."""
         role = f"score/{len(self.cells)}"
@@ -64,7 +65,7 @@ class Invented:
         for name, number in (others or {}).items():
             metrics[name] = {"value": number, "n": n, "ci_low": None, "ci_high": None}
         floor = None if value is None else 33.3
-        report = {"main": "accuracy", "metrics": metrics, "floor": floor}
+        report = {"main": "accuracy", "metrics": metrics, "floor": floor, "details": details or {}}
         (folder / "score.json").write_text(json.dumps(report, sort_keys=True))
         names = list(ids) if ids else [f"{target}-{i}" for i in range(n)]
         table = {"id": pa.array(names, pa.string()), "correct": pa.array(correct or [], pa.float32())}

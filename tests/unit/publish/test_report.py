@@ -153,3 +153,12 @@ def test_several_seeds_are_said(invented: Any) -> None:
         for arm, count in (("none", 50), ("mnli", 60)):
             invented.add(arm, "en", right(count), seed=seed)
     assert "2 training seeds were run" in make(invented)
+
+
+def test_the_scores_of_all_layers_are_shown(invented: Any) -> None:
+    for language, layer, scores in (("de", 1, (0.1, 0.5)), ("fr", 0, (0.2, 0.3))):
+        details = {"layer": layer, "chosen_by": "dev", "layers": {"0": scores[0], "1": scores[1]}}
+        invented.add("none", language, [1.0, 0.0], target="tatoeba", details=details)
+    text = make(invented)
+    assert "in how many languages the layer was chosen on the development set" in text
+    assert '<td class="sure">15.0<small>1</small></td><td class="sure">40.0<small>1</small></td>' in text
