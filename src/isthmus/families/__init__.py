@@ -6,6 +6,7 @@ What a family's module has (`examples` is the family's own type, `rows` its own 
     canonical(tables, where) -> table             the hub's columns as its datasets have them, checked at the door
     encode(tokenizer, table, spec) -> table       text to ids
     ONE_CORPUS                                    whether all its tasks of one run are one training set
+    FULL_VOCABULARY                               whether its loss needs every row of the embedding, seen or not
     read(tables, recipe, specials) -> examples    (language, token table) pairs to arrays, cut to the maximum length
     usable(examples) -> indices                   those that can be trained on and scored
     subset(examples, chosen) -> examples          some of them, by index
@@ -24,12 +25,23 @@ What a family's module has (`examples` is the family's own type, `rows` its own 
 
 A batch is a dict of arrays with `input_ids` and `attention_mask` (int64 [batch, tokens]) and what else the
 family's loss needs; the training loop turns them into tensors. Nothing outside this package knows a family's name.
+
+A batch that does not fit the memory is cut into micro-batches. A family says how where `part` and `weight` below do
+not hold for it:
+
+    part(batch, start, stop) -> batch             its examples from start to before stop
+    weight(batch) -> int                          the terms that its loss is the mean over
 """
 
 import importlib
+from collections.abc import Mapping
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from isthmus.errors import UsageError
+
+if TYPE_CHECKING:
+    from isthmus.data.batch import Array
 
 
 def load(name: str) -> ModuleType:
@@ -46,3 +58,13 @@ def load(name: str) -> ModuleType:
         raise UsageError(
             f"There is no task family {name!r}. A family is a module of isthmus.families; correct the task's `family:`."
         ) from None
+
+
+def part(batch: Mapping[str, "Array"], start: int, stop: int) -> dict[str, "Array"]:
+    """The examples of a batch from start to before stop, where every array has one row for each example."""
+    return {name: array[start:stop] for name, array in batch.items()}
+
+
+def weight(batch: Mapping[str, "Array"]) -> int:
+    """The terms that a batch's loss is the mean over, where these are its rows."""
+    return len(batch["input_ids"])

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 READS = ("prompt",)  # the columns that say which tasks it can read
 ONE_CORPUS = False
+FULL_VOCABULARY = False
 NO_GOLD = -1
 SPECIAL_TOKENS = 4
 
@@ -173,6 +174,23 @@ def _layout(examples: Examples, row: int, place: int) -> list[Any]:
     bos, eos = [examples.specials.bos], [examples.specials.eos]
     prompt = examples.prompt[row][: examples.keep_prompt[place]]
     return [bos, prompt, eos, eos, examples.choices[place][: examples.keep_choice[place]], eos]
+
+
+def part(batch: Mapping[str, Array], start: int, stop: int) -> dict[str, Array]:
+    """The examples of a batch from start to before stop, each with all its choices."""
+    ends = np.concatenate([[0], np.cumsum(batch["counts"])])
+    choices = slice(ends[start], ends[stop])
+    return {
+        "input_ids": batch["input_ids"][choices],
+        "attention_mask": batch["attention_mask"][choices],
+        "counts": batch["counts"][start:stop],
+        "labels": batch["labels"][start:stop],
+    }
+
+
+def weight(batch: Mapping[str, Array]) -> int:
+    """The examples."""
+    return len(batch["labels"])
 
 
 def head(config: "PreTrainedConfig", task: Mapping[str, Any]) -> "torch.nn.Module":

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 READS = ("text_a",)  # the columns that say which tasks it can read
 ONE_CORPUS = False  # each task has its own labels, so its own head and its own batches
+FULL_VOCABULARY = False
 NO_GOLD = -1
 
 

@@ -33,6 +33,8 @@ READS = ("text",)  # the columns that say which tasks it can read
 # All text of a run is one corpus with one head, however many tasks it comes from: its languages are sampled together,
 # and the monolingual rows share the lexicon of the parallel ones.
 ONE_CORPUS = True
+# The output matrix is the embedding: every row of it is a wrong answer to every masked piece.
+FULL_VOCABULARY = True
 
 ROW = np.dtype([("window", np.int64), ("paired", np.bool_), ("swapped", np.bool_)])
 
@@ -239,6 +241,23 @@ def mask(
     at_random = masked[(fate >= SHOWN_AS_MASK) & (fate < SHOWN_AS_MASK + SHOWN_AS_RANDOM)]
     shown[at_random] = random.choice(ordinary, len(at_random))
     return shown.reshape(ids.shape), masked
+
+
+def part(batch: Mapping[str, Array], start: int, stop: int) -> dict[str, Array]:
+    """The windows of a batch from start to before stop, with their masked pieces."""
+    width = batch["input_ids"].shape[1]
+    first, last = np.searchsorted(batch["masked"], [start * width, stop * width])  # `masked` ascends
+    return {
+        "input_ids": batch["input_ids"][start:stop],
+        "attention_mask": batch["attention_mask"][start:stop],
+        "masked": batch["masked"][first:last] - start * width,
+        "targets": batch["targets"][first:last],
+    }
+
+
+def weight(batch: Mapping[str, Array]) -> int:
+    """The masked pieces."""
+    return len(batch["masked"])
 
 
 def head(config: "PreTrainedConfig", task: Mapping[str, Any]) -> "torch.nn.Module":

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 READS = ("text_a", "text")  # the columns that say which tasks it can read
 ONE_CORPUS = False
+FULL_VOCABULARY = False
 OTHER, ENGLISH = 0, 1  # the sides
 
 

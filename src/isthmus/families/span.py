@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 READS = ("context",)  # the columns that say which tasks it can read
 ONE_CORPUS = False  # each task is a training set of its own
+FULL_VOCABULARY = False
 SPECIAL_TOKENS = 4
 TEXTS, PLACES = pa.list_(pa.string()), pa.list_(pa.int32())
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 READS = ("tokens",)  # the columns that say which tasks it can read
 ONE_CORPUS = False  # each task has its own labels, so its own head and its own batches
+FULL_VOCABULARY = False
 NO_GOLD = -1
 NO_WORD = -100  # the label of a piece that no word begins with, or whose word has no gold: torch's own mark
 
@@ -227,6 +228,11 @@ def collate(examples: Examples, rows: Array, recipe: Recipe, *names: int | str) 
         first[place, begins] = 1
         labels[place, begins] = np.where(tags == NO_GOLD, NO_WORD, tags)
     return {"input_ids": input_ids, "attention_mask": attention_mask, "first": first, "labels": labels}
+
+
+def weight(batch: Mapping[str, Array]) -> int:
+    """The words that have a gold tag."""
+    return int(np.count_nonzero(batch["labels"] != NO_WORD))
 
 
 def head(config: "PreTrainedConfig", task: Mapping[str, Any]) -> "torch.nn.Module":

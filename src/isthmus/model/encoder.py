@@ -18,6 +18,7 @@ from transformers.utils import logging
 from isthmus.data.batch import Specials
 from isthmus.data.seeds import number
 from isthmus.errors import DataError, UsageError
+from isthmus.model import packing
 
 TOKENIZER_FILES = (
     "tokenizer.json",
@@ -25,8 +26,6 @@ TOKENIZER_FILES = (
     "special_tokens_map.json",
     "sentencepiece.bpe.model",
 )
-# The attention that `transformers` is asked for; a packed one registers under its own name in the same interface.
-ATTENTION = "sdpa"
 # XLM-R base draws its weights with this deviation at this width. A narrower layer sums fewer terms and needs larger
 # ones for states of the same size: at width 64 and the same deviation, attention takes several times as long to learn.
 XLMR_DEVIATION, XLMR_WIDTH = 0.02, 768
@@ -64,9 +63,7 @@ def create(architecture: Mapping[str, Any], specials: Specials, seed: int) -> Pr
         eos_token_id=specials.eos,
     )
     torch.manual_seed(number(seed, "encoder"))
-    model: PreTrainedModel = AutoModel.from_config(  # type: ignore[no-untyped-call]
-        config, attn_implementation=ATTENTION, **_no_pooler(config)
-    )
+    model: PreTrainedModel = AutoModel.from_config(config, **_no_pooler(config))  # type: ignore[no-untyped-call]
     return model
 
 
@@ -88,7 +85,6 @@ def load(folder: Path) -> PreTrainedModel:
             use_safetensors=True,
             trust_remote_code=False,
             dtype=torch.float32,
-            attn_implementation=ATTENTION,
             **_no_pooler(config),
         )
         return model
@@ -106,18 +102,29 @@ def _no_pooler(config: Any) -> dict[str, bool]:
 
 
 def hidden_states(encoder: PreTrainedModel, batch: Mapping[str, Tensor]) -> Tensor:
-    """The last layer's states [B, T, H] of a batch's input_ids and attention_mask [B, T].
+    """The last layer's states [B, T, H] of a batch's input_ids and attention_mask [B, T], padded on the right.
 
-    Encoders are called here and in `all_hidden_states` alone: a packed layout of the same batch goes in here.
+    Encoders are called here and in `all_hidden_states` alone, on the real tokens where they can be: what stands at
+    padding means nothing.
     """
-    states_BTH: Tensor = encoder(batch["input_ids"], attention_mask=batch["attention_mask"]).last_hidden_state
-    return states_BTH
+    output, packed = _call(encoder, batch)
+    states_BTH: Tensor = output.last_hidden_state
+    return states_BTH if packed is None else packed.unpack(states_BTH)
 
 
 def all_hidden_states(encoder: PreTrainedModel, batch: Mapping[str, Tensor]) -> list[Tensor]:
     """The states [B, T, H] of the embeddings (0) and of each of the L layers (1 to L): a list of L + 1."""
-    output = encoder(batch["input_ids"], attention_mask=batch["attention_mask"], output_hidden_states=True)
-    return list(output.hidden_states)
+    output, packed = _call(encoder, batch, output_hidden_states=True)
+    return [states if packed is None else packed.unpack(states) for states in output.hidden_states]
+
+
+def _call(
+    encoder: PreTrainedModel, batch: Mapping[str, Tensor], **wanted: bool
+) -> tuple[Any, packing.Packed | None]:
+    packed = packing.pack(encoder, batch)
+    if packed is None:
+        return encoder(batch["input_ids"], attention_mask=batch["attention_mask"], **wanted), None
+    return encoder(**packed.inputs, **wanted), packed
 
 
 def longest_input(encoder: PreTrainedModel) -> int:

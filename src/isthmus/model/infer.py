@@ -15,7 +15,7 @@ from isthmus.data.batch import Array
 from isthmus.errors import Interrupted
 from isthmus.recipe import Recipe
 
-# Padded tokens of a batch. Sorting makes rows of one batch equally long, so this costs hardly any padding.
+# Real tokens of a batch: what it costs, as batches run packed. Sorting lets rows of about one length share attention.
 TOKENS_PER_BATCH = 8192
 
 
@@ -62,13 +62,15 @@ def _in_order(parts: Sequence[Any], back: Array) -> Any:
 
 
 def _cut(order: Array, lengths: Array) -> list[Array]:
-    """Longest last; each batch holds at most TOKENS_PER_BATCH padded tokens, or one example."""
+    """Longest last; each batch holds at most TOKENS_PER_BATCH tokens, or one example."""
     batches = []
     start = 0
-    for end in range(1, len(order) + 1):
-        if end == len(order) or (end + 1 - start) * lengths[order[end]] > TOKENS_PER_BATCH:
-            batches.append(order[start:end])
-            start = end
+    ends = np.cumsum(lengths[order])
+    while start < len(order):
+        before = ends[start] - lengths[order[start]]
+        end = max(start + 1, int(np.searchsorted(ends, before + TOKENS_PER_BATCH, side="right")))
+        batches.append(order[start:end])
+        start = end
     return batches
 
 

@@ -2,6 +2,10 @@
 
 Step k is a function of (seed, k) and of the weights after step k - 1: its batch, masks and dropout are drawn from
 names that hold k. So a run continued from a saved step ends with the bytes of the run that was never stopped.
+
+A batch that the memory has no room for is cut into micro-batches whose gradients are summed, each weighted by its
+share of the terms that the loss is the mean over: the update is the whole batch's, to rounding (and dropout, which is
+drawn for each micro-batch).
 """
 
 import math
@@ -15,11 +19,13 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from isthmus import families
 from isthmus.data.batch import Array, Epochs, Schedule
 from isthmus.data.seeds import number
-from isthmus.errors import Interrupted
+from isthmus.errors import Interrupted, OutOfMemory
 from isthmus.log import say
 from isthmus.model.infer import infer, tensors
+from isthmus.model.vocabulary import Compaction
 from isthmus.recipe import Recipe
 from isthmus.train import state as saved
 from isthmus.train.optimizer import adamw, clip, rate_at, set_rate
@@ -29,6 +35,8 @@ from isthmus.train.progress import Clock, Progress
 SAVE_EVERY_S = 120.0
 SAVES_SHARE = 30
 LOSSES_KEPT = 50
+# How torch's allocator of main memory says that there is none, on Windows and elsewhere.
+NO_MEMORY = ("not enough memory", "can't allocate memory")
 
 
 @dataclass(frozen=True)
@@ -46,7 +54,9 @@ class Task:
 
 @dataclass
 class Run:
-    """All that a run is made of. `schedule` says whose batch each step takes."""
+    """All that a run is made of. `schedule` says whose batch each step takes, `compaction` (or None) which rows of
+    the embedding the encoder was left.
+    """
 
     encoder: PreTrainedModel
     tasks: Sequence[Task]
@@ -55,6 +65,7 @@ class Run:
     seed: int
     slots: saved.Slots
     interrupted: Callable[[], bool]
+    compaction: Compaction | None = None
     clock: Clock = field(default_factory=Clock)
 
     @property
@@ -68,7 +79,10 @@ class Run:
 
 @dataclass
 class Facts:
-    """Where a run stands. Plain JSON, saved beside the tensors."""
+    """Where a run stands. Plain JSON, saved beside the tensors.
+
+    `micro_batch` is the most examples that go at once (None = the whole batch), `halved` how often it was halved.
+    """
 
     step: int = 0
     assessed: int = 0
@@ -81,6 +95,8 @@ class Facts:
     losses: list[float] = field(default_factory=list)
     collapsed: list[str] = field(default_factory=list)
     diverged: str = ""
+    micro_batch: int | None = None
+    halved: int = 0
 
 
 @dataclass
@@ -118,9 +134,10 @@ def train(run: Run) -> Facts:
         with run.clock("data"):
             task, rows, batch = batch_at(run, facts.step)
         with run.clock("compute"):
-            torch.manual_seed(number(run.seed, "dropout", facts.step))
-            loss = accumulate(run.encoder, task, batch)
-            norm = clip(parameters, recipe.clip)
+            summed = accumulate(run, state, task, rows, batch)
+            if summed is None:
+                continue  # a signal came: what was summed is dropped, and the step done anew when the run goes on
+            loss, norm = both(summed, clip(parameters, recipe.clip))
             note(facts, loss)
             if not (math.isfinite(loss) and math.isfinite(norm)):
                 facts.diverged = explain(run, facts, task, rows, norm)
@@ -143,14 +160,83 @@ def batch_at(run: Run, step: int) -> tuple[Task, Array, dict[str, Array]]:
     return task, rows, task.family.collate(task.examples, rows, run.recipe, run.seed, task.name, step)
 
 
-def accumulate(encoder: PreTrainedModel, task: Task, batch: Mapping[str, Array]) -> float:
-    """Add the gradient of the batch's mean loss to the parameters; returns the loss.
+def accumulate(run: Run, state: State, task: Task, rows: Array, batch: Mapping[str, Array]) -> Tensor | None:
+    """Add the gradient of the batch's mean loss to the parameters; returns the loss, or None if a signal came.
 
-    The whole batch goes at once; one that does not fit the memory is to be cut here, where the sum is made.
+    Where the memory does not suffice, the micro-batch is halved, for the rest of the run, and the step begins anew.
+
+    Raises:
+        OutOfMemory: a single example is too large.
     """
-    loss = task.family.loss(encoder, task.head.train(), tensors(batch, encoder.device))
-    loss.backward()
-    return float(loss.detach())
+    while True:
+        try:
+            size = min(state.facts.micro_batch or len(rows), len(rows))
+            summed = sum_gradients(run, state.facts.step, task, batch, len(rows), size)
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error):
+                raise
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        else:
+            if summed is None:
+                state.optimizer.zero_grad()
+            return summed
+        # Out here nothing holds the tensors of the attempt any more, as the exception did.
+        state.optimizer.zero_grad()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        halve(state.facts, size, reason)
+
+
+def sum_gradients(
+    run: Run, step: int, task: Task, batch: Mapping[str, Array], examples: int, size: int
+) -> Tensor | None:
+    """Forward and backward for `size` examples at a time. A micro-batch without a term (no masked piece) is left out."""
+    cut = getattr(task.family, "part", families.part)
+    weigh = getattr(task.family, "weight", families.weight)
+    task.head.train()
+    losses, terms = [], weigh(batch)
+    for index, start in enumerate(range(0, examples, size)):
+        if index and run.interrupted():
+            return None
+        part = batch if size >= examples else cut(batch, start, min(start + size, examples))
+        if not weigh(part):
+            continue
+        torch.manual_seed(number(run.seed, "dropout", step, index))
+        loss = task.family.loss(run.encoder, task.head, tensors(part, run.encoder.device))
+        loss = loss * (weigh(part) / terms)
+        loss.backward()
+        losses.append(loss.detach())
+    return torch.stack(losses).sum()
+
+
+def both(loss: Tensor, norm: Tensor) -> tuple[float, float]:
+    """Two numbers of the device at the price of one wait for it, the only one of a step."""
+    values: list[float] = torch.stack([loss.float(), norm.float()]).tolist()
+    return values[0], values[1]
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that there is not enough memory, on a device or in the machine."""
+    told = any(text in str(error) for text in NO_MEMORY)
+    return told or isinstance(error, (torch.OutOfMemoryError, MemoryError))
+
+
+def halve(facts: Facts, size: int, reason: str) -> None:
+    """Half as many examples at once from here on.
+
+    Raises:
+        OutOfMemory: it is one already.
+    """
+    if size == 1:
+        raise OutOfMemory(
+            f"The memory does not suffice for a single example at step {facts.step + 1} ({reason}). Lower max_length in "
+            "the recipe, choose a smaller encoder or run where there is more memory; the last saved state is kept."
+        )
+    facts.micro_batch, facts.halved = (size + 1) // 2, facts.halved + 1
+    say(
+        f"step {facts.step + 1}: out of memory; batches go in parts of at most {facts.micro_batch} examples from here "
+        "on, which changes no update but by rounding and the draws of dropout"
+    )
 
 
 def assessment_due(run: Run, facts: Facts) -> bool:
@@ -187,6 +273,12 @@ def assess(run: Run, state: State) -> None:
             state.best = {name: p.detach().clone() for name, p in state.parameters.items()}
     if better or run.recipe.select == "last":
         facts.collapsed = collapsed
+
+
+def updates(run: Run, facts: Facts) -> int:
+    """How many updates the weights have seen that a finished run leaves."""
+    selected = run.recipe.select == "english_dev" and facts.best_score is not None
+    return facts.best_step if selected else facts.step
 
 
 def finished(run: Run, facts: Facts) -> bool:

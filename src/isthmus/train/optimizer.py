@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Mapping
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from isthmus.recipe import Recipe
 
@@ -41,6 +41,6 @@ def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
         group["lr"] = rate
 
 
-def clip(parameters: Iterable[nn.Parameter], most: float) -> float:
-    """Scale the gradients so that their total norm is at most `most`; returns the norm they had."""
-    return float(nn.utils.clip_grad_norm_(parameters, most))
+def clip(parameters: Iterable[nn.Parameter], most: float) -> Tensor:
+    """Scale the gradients so that their total norm is at most `most`; returns the norm they had, without waiting."""
+    return nn.utils.clip_grad_norm_(parameters, most)

@@ -26,10 +26,12 @@ from isthmus.data.seeds import number, stream
 from isthmus.errors import DataError
 from isthmus.log import say
 from isthmus.model import encoder as encoders
+from isthmus.model import vocabulary
 from isthmus.model.infer import settle, to_device
 from isthmus.recipe import Recipe, full
 from isthmus.spec import fingerprint
-from isthmus.train.loop import Facts, Run, Task, train
+from isthmus.train.loop import Facts, Run, Task, train, updates
+from isthmus.train.optimizer import rate_at
 from isthmus.train.progress import Clock, duration
 from isthmus.train.state import Slots
 from isthmus.work import Work
@@ -65,9 +67,10 @@ def _run(work: Work) -> None:
     facts = train(job)
     if facts.diverged:
         say(facts.diverged)
-        work.commit(status="diverged", reason=facts.diverged, details=accounting(facts, clock))
+        work.commit(status="diverged", reason=facts.diverged, details=accounting(job, facts))
         return
     with clock("saving"):
+        restore(job, facts)
         encoders.save(encoder, tokenizer_folder, work.folder)
         save_heads(job.tasks, work.folder)
     say(f"{work.name}: {facts.step} steps in {duration(sum(clock.seconds.values()))}")
@@ -76,7 +79,7 @@ def _run(work: Work) -> None:
         if facts.collapsed
         else ""
     )
-    work.commit(status="collapsed" if reason else "ok", reason=reason, details=accounting(facts, clock))
+    work.commit(status="collapsed" if reason else "ok", reason=reason, details=accounting(job, facts))
 
 
 def parent(work: Work) -> tuple[PreTrainedModel, Path]:
@@ -90,12 +93,14 @@ def parent(work: Work) -> tuple[PreTrainedModel, Path]:
 def prepare(work: Work, recipe: Recipe, encoder: PreTrainedModel, special: Specials, clock: Clock) -> Run:
     """Read the data, make the heads, lay out the steps."""
     encoders.require_length(encoder, recipe.max_length, work.name)
-    to_device(encoder)
     seed = work.spec["seed"]
     tasks = [_task(work, recipe, encoder, special, seed, group) for group in corpora(work.spec["tasks"])]
     if recipe.dropout is not None:
         for module in (encoder, *(task.head for task in tasks)):
             encoders.set_dropout(module, recipe.dropout)
+    compaction = compacted(work.name, recipe, encoder, special, tasks)
+    for module in (encoder, *(task.head for task in tasks)):
+        to_device(module)
     return Run(
         encoder=encoder,
         tasks=tasks,
@@ -110,8 +115,36 @@ def prepare(work: Work, recipe: Recipe, encoder: PreTrainedModel, special: Speci
         seed=seed,
         slots=Slots(work.state, fingerprint(work.spec)),
         interrupted=work.interrupted,
+        compaction=compaction,
         clock=clock,
     )
+
+
+def compacted(
+    name: str, recipe: Recipe, encoder: PreTrainedModel, special: Specials, tasks: Sequence[Task]
+) -> vocabulary.Compaction | None:
+    """Leave the encoder the embedding rows that the tasks' examples use; says what came of it."""
+    if any(task.family.FULL_VOCABULARY for task in tasks):
+        return None
+    seen = vocabulary.always(special, special.rows)
+    for task in tasks:
+        for examples in (task.examples, task.dev):
+            if examples is not None:
+                vocabulary.occurring(task.family, examples, recipe, seen)
+    compaction = vocabulary.compact(encoder, seen)
+    if isinstance(compaction, str):
+        say(f"{name}: trains the whole embedding: {compaction}")
+        return None
+    say(f"{name}: trains {compaction.rows['trained']} of the embedding's {compaction.rows['all']} rows")
+    return compaction
+
+
+def restore(job: Run, facts: Facts) -> None:
+    """Put the rows of the embedding that took no part back, decayed as often as the weights that are left."""
+    if job.compaction is not None:
+        steps = len(job.schedule)
+        rates = [rate_at(step, steps, job.recipe) for step in range(updates(job, facts))]
+        job.compaction.undo(rates, job.recipe.weight_decay)
 
 
 def corpora(tasks: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
@@ -153,7 +186,7 @@ def _task(
         family=family,
         examples=examples,
         epochs=Epochs(make),
-        head=family.head(encoder.config, first).to(encoder.device),
+        head=family.head(encoder.config, first),
         dev=_dev(work, recipe, family, special, group),
     )
 
@@ -249,8 +282,9 @@ def _weights(head: nn.Module) -> dict[str, torch.Tensor]:
     return {name: value.detach().cpu().contiguous() for name, value in head.state_dict().items()}
 
 
-def accounting(facts: Facts, clock: Clock) -> dict[str, Any]:
+def accounting(job: Run, facts: Facts) -> dict[str, Any]:
     """What the run cost and how it went. No part of the result."""
+    clock = job.clock
     compute = clock.seconds.get("compute", 0.0)
     return {
         "steps": facts.step,
@@ -261,6 +295,9 @@ def accounting(facts: Facts, clock: Clock) -> dict[str, Any]:
         "seconds": {purpose: round(seconds, 3) for purpose, seconds in sorted(clock.seconds.items())},
         "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
         "best_step": facts.best_step,
+        "micro_batch": facts.micro_batch,
+        "halved": facts.halved,
+        "embedding_rows": job.compaction.rows if job.compaction is not None else None,
         "dev": facts.history,
         "last_losses": facts.losses,
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",

@@ -47,7 +47,8 @@ def test_a_saved_folder_loads_with_transformers_alone(world: Path, tmp_path: Pat
     encoded = tokenizer(["brim zig", "dalo fent gorp zag"], return_tensors="pt", padding=True)
     with torch.no_grad():
         theirs, ours = loaded(**encoded).last_hidden_state, encoders.hidden_states(model, encoded)
-    assert torch.allclose(theirs, ours, atol=1e-6)
+    real = encoded["attention_mask"] == 1
+    assert not real.all() and torch.allclose(theirs[real], ours[real], atol=1e-6)
 
 
 def test_saving_is_deterministic_and_loading_gives_the_same_weights(world: Path, tmp_path: Path) -> None:
@@ -75,7 +76,7 @@ def test_positions_start_after_the_padding(world: Path) -> None:
     model.embeddings.position_embeddings.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0]))
     ids = torch.tensor([[0, 5, 2, 1]])
     encoders.hidden_states(model, {"input_ids": ids, "attention_mask": (ids != 1).long()})
-    assert seen[0].tolist() == [[2, 3, 4, 1]]
+    assert seen[-1].tolist() == [[2, 3, 4]]
 
 
 def test_padding_does_not_change_the_states(world: Path) -> None:

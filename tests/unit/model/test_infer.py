@@ -46,6 +46,14 @@ def test_small_batches_change_nothing_but_noise(parts, monkeypatch: pytest.Monke
     assert np.allclose(small["margin"], large["margin"], atol=1e-5)
 
 
+def test_batches_are_cut_by_their_real_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "TOKENS_PER_BATCH", 10)
+    lengths = np.array([12, 1, 4, 5, 1, 5, 30])
+    cut = module._cut(np.argsort(lengths, kind="stable"), lengths)
+    assert [batch.tolist() for batch in cut] == [[1, 4, 2], [3, 5], [0], [6]]
+    assert module._cut(np.array([], int), np.array([], int)) == []
+
+
 def test_equal_inputs_give_equal_bytes_and_dropout_is_off(parts) -> None:
     one, two = infer(*parts, lambda: False), infer(*parts, lambda: False)
     assert one["margin"].tobytes() == two["margin"].tobytes()

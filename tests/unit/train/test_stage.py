@@ -1,7 +1,5 @@
-import hashlib
 import json
 import math
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,45 +14,7 @@ from isthmus.recipe import full
 from isthmus.train import loop, stage
 from isthmus.work import Work
 from tests.unit.conftest import ARCHITECTURE
-
-CUE = {"task": "cue", "family": "classify", "labels": ["no", "yes"], "languages": ["here"]}
-TWIN = {**CUE, "task": "twin"}
-TEXT = {"task": "text", "family": "mlm", "languages": ["here", "there"]}
-FAST = {"learning_rate": 5e-3, "batch_size": 8, "steps": 12, "eval_every": 5, "max_length": 32}
-
-
-@pytest.fixture
-def train(unit: Callable[..., Work], world: Path) -> Callable[..., Work]:
-    """Run one unit of training; returns its work. `after` stops it with a signal once so many steps are done."""
-
-    def run(
-        name: str = "model",
-        tasks: list | None = None,
-        parent: Path | None = None,
-        after: int | None = None,
-        **changes,
-    ) -> Work:
-        tasks = tasks or [CUE]
-        spec = {"tasks": tasks, "recipe": {**FAST, **changes.pop("recipe", {})}, "seed": 1, **changes}
-        inputs = {
-            f"tokens/{task['task']}/{language}": world / f"tokens/{task['task']}/{language}"
-            for task in tasks
-            for language in task["languages"]
-        }
-        if parent is None:
-            spec["init"], inputs["tokenizer"] = ARCHITECTURE, world / "tokenizer"
-        else:
-            inputs["parent"] = parent
-        asked = iter(range(10**6))
-        work = unit(name, spec, inputs, lambda: after is not None and next(asked) >= after)
-        stage.run([work])
-        return work
-
-    return run
-
-
-def digests(folder: Path) -> dict[str, str]:
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
+from tests.unit.train.conftest import CUE, FAST, TEXT, TWIN, digests
 
 
 def accuracy(work: Work) -> float:
@@ -150,17 +110,17 @@ def test_pre_training_lowers_the_loss(train) -> None:
 def test_every_step_has_dropout_and_masks_of_its_own(train, monkeypatch: pytest.MonkeyPatch) -> None:
     seeds: list[int] = []
     names: list[tuple[object, ...]] = []
-    accumulate, collate = loop.accumulate, mlm.collate
+    loss, collate = mlm.loss, mlm.collate
 
-    def note_seed(*arguments: object) -> float:
+    def note_seed(*arguments: object) -> torch.Tensor:
         seeds.append(torch.initial_seed())
-        return accumulate(*arguments)
+        return loss(*arguments)
 
     def note_names(examples: object, rows: object, recipe: object, *given: object) -> dict[str, np.ndarray]:
         names.append(given)
         return collate(examples, rows, recipe, *given)
 
-    monkeypatch.setattr(loop, "accumulate", note_seed)
+    monkeypatch.setattr(mlm, "loss", note_seed)
     monkeypatch.setattr(mlm, "collate", note_names)
     train(tasks=[TEXT], recipe={"steps": 6})
     assert len(set(seeds)) == 6 and len(set(names)) == 6
@@ -304,6 +264,7 @@ def test_the_details_account_for_the_run(train) -> None:
     details = train().commit.only["details"]
     assert details["steps"] == 12 and details["examples"] == 96 and details["tokens"] > 500
     assert {"startup", "data", "compute", "assess", "saving"} <= details["seconds"].keys()
+    assert details["micro_batch"] is None and details["halved"] == 0
     assert details["peak_rss_mb"] > 50 and details["versions"]["torch"] == torch.__version__
 
 
