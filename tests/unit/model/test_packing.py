@@ -168,7 +168,7 @@ def test_attention_dropout_is_the_models_and_off_outside_training(kind: str) -> 
         for training in (True, False):
             outputs.clear()
             encoders.hidden_states(
-                encoder.train(training), batch([40, 39, 38] * 5 if kind == "modernbert" else LENGTHS)
+                encoder.train(training), batch([40, 38, 30] * 5 if kind == "modernbert" else LENGTHS)
             )
             rate, kept = outputs[-1]
             # Probabilities add up to 1; dropped ones do so on average.
@@ -350,3 +350,8 @@ def test_ten_steps_of_training_have_the_losses_of_padded_ones(
     stage.run([unit("padded", spec, inputs)])
     assert len(losses) == 20 and np.allclose(losses[:10], losses[10:], rtol=1e-5, atol=0)
     assert len(set(losses[:10])) == 10
+
+
+def test_hardly_any_padding_is_run_as_it_is() -> None:
+    assert packing.layout((torch.arange(40) < torch.tensor([[40], [40], [37]])).long()) is None
+    assert packing.layout((torch.arange(40) < torch.tensor([[40], [40], [30]])).long()) is not None
