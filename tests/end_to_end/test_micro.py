@@ -45,7 +45,8 @@ def test_gains_have_a_mean_and_an_interval(finished):
     mean = by_language["mean"]
     assert float(mean["ci_low"]) <= float(mean["gain"]) <= float(mean["ci_high"])
     parts = [float(by_language[language]["gain"]) for language in ("en", "de")]
-    assert abs(float(mean["gain"]) - sum(parts) / 2) < 1e-6
+    # The file has four decimals, each number rounded by itself.
+    assert abs(float(mean["gain"]) - sum(parts) / 2) <= 1e-4 + 1e-9
 
 
 def test_receipts_are_small_and_name_what_is_in_the_store(finished):
