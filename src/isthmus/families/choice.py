@@ -5,16 +5,25 @@ torch is imported inside the functions that compute, so that tokenizing does not
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
 from isthmus.data import ragged
-from isthmus.data.batch import Array, Specials, Tables, by_count, pad, truncated
+from isthmus.data.batch import Array, Specials, Tables, pad, truncated
 from isthmus.data.ragged import Ragged
-from isthmus.data.seeds import stream
+from isthmus.data.rows import NO_GOLD, best
+from isthmus.data.rows import collapsed as collapsed
+from isthmus.data.rows import epoch as epoch
+from isthmus.data.rows import identifiers as identifiers
+from isthmus.data.rows import originals as originals
+from isthmus.data.rows import positions as positions
+from isthmus.data.rows import predictions as predictions
+from isthmus.data.rows import score as score
+from isthmus.data.rows import subset as subset
+from isthmus.data.rows import usable as usable
 from isthmus.data.text import encode_column
 from isthmus.errors import DataError
 from isthmus.recipe import Recipe
@@ -27,7 +36,6 @@ if TYPE_CHECKING:
 READS = ("prompt",)  # the columns that say which tasks it can read
 ONE_CORPUS = False
 FULL_VOCABULARY = False
-NO_GOLD = -1
 SPECIAL_TOKENS = 4
 
 
@@ -131,21 +139,6 @@ def read(tables: Tables, recipe: Recipe, specials: Specials) -> Examples:
     )
 
 
-def usable(examples: Examples) -> Array:
-    """The positions of the examples that have a gold label."""
-    return np.flatnonzero(examples.labels[examples.rows] != NO_GOLD)
-
-
-def subset(examples: Examples, chosen: Array) -> Examples:
-    """The chosen positions only."""
-    return replace(examples, rows=examples.rows[chosen])
-
-
-def epoch(examples: Examples, recipe: Recipe, number: int, *names: int | str) -> list[Array]:
-    """All examples once, shuffled, in batches of `recipe.batch_size` examples, however many choices they have."""
-    return by_count(stream(*names, "order", number).permutation(len(examples)), recipe.batch_size)
-
-
 def everything(examples: Examples) -> tuple[Array, Array]:
     """Every example in order, with its tokens when its choices are padded to the longest of them."""
     kept = examples.keep_prompt + examples.keep_choice + SPECIAL_TOKENS
@@ -213,9 +206,7 @@ def outputs(
     encoder: "PreTrainedModel", head: "torch.nn.Module", batch: Mapping[str, "torch.Tensor"]
 ) -> dict[str, Array]:
     """prediction int32 [B], the index of the best choice; margin float32 [B], how far the second is behind."""
-    logits = _logits(encoder, head, batch).float().cpu().numpy()
-    ascending = np.sort(logits, axis=-1)
-    return {"prediction": logits.argmax(-1).astype(np.int32), "margin": ascending[:, -1] - ascending[:, -2]}
+    return best(_logits(encoder, head, batch))
 
 
 def _logits(
@@ -230,41 +221,3 @@ def _logits(
     scores: torch.Tensor = head(hidden_states(encoder, batch)[:, 0])
     parts = torch.tensor_split(scores, batch["counts"].cumsum(0)[:-1].tolist())
     return pad_sequence(list(parts), batch_first=True, padding_value=float("-inf"))
-
-
-def positions(rows: Array) -> Array:
-    """The positions in the examples of some rows."""
-    return rows
-
-
-def originals(examples: Examples) -> Array:
-    """The row of the dataset that each example is."""
-    return examples.rows
-
-
-def identifiers(examples: Examples) -> Array:
-    """The id of each example, as text."""
-    return examples.ids[examples.rows]
-
-
-def predictions(examples: Examples, outputs: Mapping[str, Array], description: Mapping[str, Any]) -> pa.Table:
-    """id, prediction (the index of a choice) and margin, one row per example in the data's order."""
-    return pa.table(
-        {
-            "id": pa.array(identifiers(examples), pa.string()),
-            "prediction": pa.array(outputs["prediction"], pa.int32()),
-            "margin": pa.array(outputs["margin"], pa.float32()),
-        }
-    )
-
-
-def score(examples: Examples, outputs: Mapping[str, Array]) -> float:
-    """Accuracy, 0 to 1, over the examples that have a gold label."""
-    chosen = usable(examples)
-    return float(np.mean(outputs["prediction"][chosen] == examples.labels[examples.rows][chosen]))
-
-
-def collapsed(examples: Examples, outputs: Mapping[str, Array]) -> bool:
-    """Whether the choice of one index is made everywhere although the gold labels differ."""
-    gold = examples.labels[examples.rows][usable(examples)]
-    return len(np.unique(gold)) > 1 and len(np.unique(outputs["prediction"])) == 1

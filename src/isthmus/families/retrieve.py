@@ -7,7 +7,7 @@ sentences from two pools, as XTREME does for BUCC). Which layer counts is for th
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
@@ -16,6 +16,10 @@ import pyarrow as pa
 from isthmus.data import mining, ragged
 from isthmus.data.batch import Array, Specials, Tables, pad
 from isthmus.data.ragged import Ragged
+from isthmus.data.rows import identifiers as identifiers
+from isthmus.data.rows import originals as originals
+from isthmus.data.rows import positions as positions
+from isthmus.data.rows import subset as subset
 from isthmus.data.text import encode_column
 from isthmus.errors import DataError, UsageError
 from isthmus.recipe import Recipe
@@ -162,11 +166,6 @@ def usable(examples: Examples) -> Array:
     return np.arange(len(examples))
 
 
-def subset(examples: Examples, chosen: Array) -> Examples:
-    """The chosen positions only."""
-    return replace(examples, rows=examples.rows[chosen])
-
-
 def epoch(examples: Examples, recipe: Recipe, number: int, *names: int | str) -> list[Array]:
     """Not to be had.
 
@@ -235,21 +234,6 @@ def outputs(
         for states in all_hidden_states(encoder, batch)
     ]
     return {"vectors": torch.stack(layers, 1).cpu().numpy()}
-
-
-def positions(rows: Array) -> Array:
-    """The positions in the examples of some rows."""
-    return rows
-
-
-def originals(examples: Examples) -> Array:
-    """The row of the dataset that each example is."""
-    return examples.rows
-
-
-def identifiers(examples: Examples) -> Array:
-    """The id of each sentence."""
-    return examples.ids[examples.rows]
 
 
 def predictions(examples: Examples, outputs: Mapping[str, Array], description: Mapping[str, Any]) -> pa.Table:

@@ -16,10 +16,11 @@ import numpy as np
 import pyarrow as pa
 
 from isthmus.data import ragged
-from isthmus.data.batch import Array, Specials, Tables, by_count, pad
+from isthmus.data.batch import Array, Specials, Tables, pad
 from isthmus.data.offsets import ABSENT, covering, trimmed, windows
 from isthmus.data.ragged import Ragged
-from isthmus.data.seeds import stream
+from isthmus.data.rows import epoch as epoch
+from isthmus.data.rows import positions as positions
 from isthmus.data.text import encode_column
 from isthmus.errors import DataError
 from isthmus.recipe import Recipe
@@ -194,11 +195,6 @@ def subset(examples: Examples, chosen: Array) -> Examples:
     )
 
 
-def epoch(examples: Examples, recipe: Recipe, number: int, *names: int | str) -> list[Array]:
-    """All windows once, shuffled, in batches of `recipe.batch_size` drawn without regard to length."""
-    return by_count(stream(*names, "order", number).permutation(len(examples)), recipe.batch_size)
-
-
 def everything(examples: Examples) -> tuple[Array, Array]:
     """Every window in order, with its tokens, special tokens included."""
     tokens = examples.keep[examples.question] + examples.stop - examples.start + SPECIAL_TOKENS
@@ -310,11 +306,6 @@ def outputs(
 def _best(values: Array, count: int) -> Array:
     """The places of the highest values of each row, highest first; of equal ones the first, so that runs agree."""
     return np.argsort(-values, axis=1, kind="stable")[:, :count]
-
-
-def positions(rows: Array) -> Array:
-    """The positions in the examples of some rows."""
-    return rows
 
 
 def originals(examples: Examples) -> Array:

@@ -15,9 +15,10 @@ import numpy as np
 import pyarrow as pa
 
 from isthmus.data import ragged
-from isthmus.data.batch import Array, Specials, Tables, by_count, pad
+from isthmus.data.batch import Array, Specials, Tables, pad
 from isthmus.data.ragged import Ragged
-from isthmus.data.seeds import stream
+from isthmus.data.rows import epoch as epoch
+from isthmus.data.rows import positions as positions
 from isthmus.data.text import encode_column
 from isthmus.errors import DataError
 from isthmus.recipe import Recipe
@@ -197,11 +198,6 @@ def subset(examples: Examples, chosen: Array) -> Examples:
     )
 
 
-def epoch(examples: Examples, recipe: Recipe, number: int, *names: int | str) -> list[Array]:
-    """All segments once, shuffled, in batches of `recipe.batch_size` drawn without regard to length."""
-    return by_count(stream(*names, "order", number).permutation(len(examples)), recipe.batch_size)
-
-
 def everything(examples: Examples) -> tuple[Array, Array]:
     """Every segment in order, with its tokens, special tokens included."""
     offsets = examples.words.offsets
@@ -268,11 +264,6 @@ def _logits(
 
     logits: torch.Tensor = head(hidden_states(encoder, batch))
     return logits
-
-
-def positions(rows: Array) -> Array:
-    """The positions in the examples of some rows."""
-    return rows
 
 
 def originals(examples: Examples) -> Array:

@@ -13,8 +13,7 @@ class ClassificationHead(nn.Module):
 
     def __init__(self, config: PreTrainedConfig, labels: int) -> None:
         super().__init__()
-        own = getattr(config, "classifier_dropout", None)
-        self.dropout = nn.Dropout(config.hidden_dropout_prob if own is None else own)
+        self.dropout = classifier_dropout(config)
         self.dense = nn.Linear(config.hidden_size, config.hidden_size)
         self.out_proj = nn.Linear(config.hidden_size, labels)
         initialise(self, config.initializer_range)
@@ -47,8 +46,7 @@ class TokenHead(nn.Module):
 
     def __init__(self, config: PreTrainedConfig, labels: int) -> None:
         super().__init__()
-        own = getattr(config, "classifier_dropout", None)
-        self.dropout = nn.Dropout(config.hidden_dropout_prob if own is None else own)
+        self.dropout = classifier_dropout(config)
         self.classifier = nn.Linear(config.hidden_size, labels)
         initialise(self, config.initializer_range)
 
@@ -81,6 +79,12 @@ class ChoiceHead(ClassificationHead):
     def forward(self, state_CH: Tensor) -> Tensor:
         """One score for each choice."""
         return super().forward(state_CH).squeeze(-1)
+
+
+def classifier_dropout(config: PreTrainedConfig) -> nn.Dropout:
+    """Dropout at the rate that the configuration has for heads, else at that of the encoder's states."""
+    own = getattr(config, "classifier_dropout", None)
+    return nn.Dropout(config.hidden_dropout_prob if own is None else own)
 
 
 def initialise(module: nn.Module, deviation: float) -> None:
