@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from isthmus.errors import DataError, Interrupted
 from isthmus.evaluate import metrics
-from isthmus.evaluate.statistics import Floats
+from isthmus.evaluate.statistics import Floats, bootstrap_means, percentile
 from isthmus.log import say
 from isthmus.work import Work
 
@@ -74,8 +74,9 @@ def _score(work: Work) -> tuple[str, str, dict[str, Any]]:
 def _numbers(metric: metrics.Metric, parts: Floats, names: tuple[str, ...]) -> dict[str, dict[str, Any]]:
     """Each metric in points with its interval, the main one first."""
     intervals = {metric.NAMES[0]: metric.interval(parts, *names)}
-    for name in metric.NAMES[1:]:
-        intervals[name] = metrics.bootstrap_interval(metric.values, name, parts, *names)
+    if others := metric.NAMES[1:]:
+        resampled = metric.values(bootstrap_means(parts, *names))
+        intervals |= {name: percentile(resampled[name]) for name in others}
     means = metric.values(parts.mean(axis=0))
     return {
         name: {

@@ -57,9 +57,15 @@ def bootstrap_mean(
     `parts` is (n, k), one row per example; `statistic` maps resampled means, shape (r, k), to (r,). At least one
     example is needed; of one example the interval is a point, which says nothing.
     """
+    return percentile(statistic(bootstrap_means(parts, *names, resamples=resamples)))
+
+
+def bootstrap_means(parts: Floats, *names: str, resamples: int = RESAMPLES) -> Floats:
+    """Resampled means (R, k) of parts (n, k): one draw serves every statistic of them."""
     draws = generator("bootstrap", *names)
     sums = [block @ parts for block in _multinomial(draws, len(parts), resamples)]
-    return percentile(statistic(np.vstack(sums) / len(parts)))
+    means: Floats = np.vstack(sums) / len(parts)
+    return means
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 
 from isthmus.evaluate.layers import answers, by_layer, mismatch, sides
 from isthmus.evaluate.metrics import Scored
-from isthmus.evaluate.statistics import Floats, wilson
+from isthmus.evaluate.metrics.accuracy import NAMES as NAMES
+from isthmus.evaluate.metrics.accuracy import PARTS as PARTS
+from isthmus.evaluate.metrics.accuracy import interval as interval
+from isthmus.evaluate.metrics.accuracy import values as values
 
 SCORES = "nearest"
-NAMES = ("accuracy",)
-PARTS = ("correct",)
 DEV = "dev"
 # Phang et al. 2020 and XTREME average hidden_states[14] of a model of 24 layers.
 PROTOCOL_LAYER, PROTOCOL_LAYERS = 14, 24
@@ -77,13 +78,3 @@ def _correct(
 def _means(correct: Mapping[int, NDArray[np.bool_]]) -> dict[int, float]:
     """The accuracy of each layer; nothing where no sentence has gold."""
     return {layer: float(right.mean()) for layer, right in correct.items() if len(right)}
-
-
-def values(means: Floats) -> dict[str, Floats]:
-    """The mean of the parts."""
-    return {"accuracy": means[..., 0]}
-
-
-def interval(parts: Floats, *names: str) -> tuple[float, float]:
-    """Wilson's 95 % interval of a proportion. Nothing is resampled, so `names` seed nothing."""
-    return wilson(float(parts.sum()), len(parts))
