@@ -1,12 +1,13 @@
 # make          build .venv with everything pinned
 # make slurm    add the executor for SLURM clusters (its import slows every start and needs `which` in PATH)
 # make demo     the study in config.yaml, from nothing to its table and report
+# make bench    speed and memory beside transformers.Trainer, half an hour; benchmarks/README.md
 # make test     format, lint, types and all tests of a submission; make test-long runs the rest
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: all slurm demo test check unit workflow end-to-end test-long docs clean
+.PHONY: all slurm demo test check unit workflow end-to-end test-long bench docs clean
 
 all: $(STAMP)
 
@@ -42,6 +43,9 @@ end-to-end: $(STAMP)
 
 test-long: $(STAMP)
 	$(BIN)/pytest -q -m long tests
+
+bench: $(STAMP)
+	$(BIN)/python -m benchmarks
 
 docs: $(STAMP)
 	$(BIN)/python -m isthmus.study.docs

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from isthmus.errors import IsthmusError, UsageError
+from isthmus.stop import Stop
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -123,6 +124,12 @@ def _show(results: Path) -> None:
 
 
 def _stage(options: argparse.Namespace) -> int:
+    stop = Stop()
+    stop.during(lambda: _run_stage(options, stop))
+    return 0
+
+
+def _run_stage(options: argparse.Namespace, stop: Stop) -> None:
     # numpy's linear algebra takes every core unless told before it is loaded; a job has one, and torch is told its own.
     for library in ("OPENBLAS", "MKL", "OMP"):
         os.environ[f"{library}_NUM_THREADS"] = "1"
@@ -131,8 +138,7 @@ def _stage(options: argparse.Namespace) -> int:
 
     if options.name not in STAGES:
         raise UsageError(f"There is no stage {options.name!r}. The stages are {', '.join(STAGES)}.")
-    run_job(options.job, options.receipt)
-    return 0
+    run_job(options.job, options.receipt, stop)
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ INFRASTRUCTURE = frozenset(
             "receipt",
             "recipe",
         ),
-        *("runner", "settings", "spec", "store", "work"),
+        *("runner", "settings", "spec", "stop", "store", "work"),
     )
 )
 

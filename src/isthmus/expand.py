@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from isthmus.errors import UsageError
 from isthmus.hubs import HUB_MODULES, Hub, wanted
 from isthmus.jobs import Job, JobTable, Unit
 from isthmus.needs import Needs
@@ -161,7 +162,7 @@ class Expansion:
             training_task(self.study.tasks[task], [language for other, language in texts if other == task])
             for task in encoder.data
         ]
-        recipe = self.study.recipe_for("pretrain", encoder.data)
+        recipe = self.study.recipe_for(name, "pretrain", encoder.data)
         parents = {f"tokens/{task}/{language}": self.tokens[name, task, language] for task, language in texts}
         spec = {"tasks": tasks, "recipe": elide(recipe), "seed": encoder.seed, "init": architecture(encoder)}
         unit = Unit("train", name, spec, {"tokenizer": tokenizer, **parents}, plugins_of(tasks))
@@ -174,7 +175,7 @@ class Expansion:
         """The encoder after the arm: unchanged for `none`, else trained link by link."""
         for number, link in enumerate(arm.links, start=1):
             last = number == len(arm.links)
-            recipe = self.study.recipe_for("intermediate", link.tasks, link.recipe)
+            recipe = self.study.recipe_for(encoder, "intermediate", link.tasks, link.recipe)
             parent = self.train(encoder, parent, link, recipe, seed, f"{arm.name} link {number}")
             place = arm.name if last else f"{arm.name}.link{number}"
             self.table.add(
@@ -184,18 +185,54 @@ class Expansion:
 
     def target(self, encoder: str, parent: Unit, arm: Arm, training_set: str, seed: int) -> Unit:
         """The encoder after its arm, fine-tuned on the English data of a training set."""
-        recipe = self.study.recipe_for("target", (training_set,))
+        recipe = self.study.recipe_for(encoder, "target", (training_set,))
+        oracle = recipe["select"] == "oracle_dev"
         unit = self.train(
-            encoder, parent, Link(tasks=(training_set,)), recipe, seed, f"{training_set} after {arm.name}"
+            encoder,
+            parent,
+            Link(tasks=(training_set,)),
+            recipe,
+            seed,
+            f"{training_set} after {arm.name}",
+            self.target_dev(training_set) if oracle else (),
         )
         place = f"target/{encoder}/{arm.name}/{training_set}/s{seed}"
         self.table.add("train_target", place, [unit], recipe["threads"])
         return unit
 
+    def target_dev(self, training_set: str) -> list[tuple[Task, list[str]]]:
+        """The targets that a training set serves, each with the languages in which it has development examples.
+
+        Raises:
+            UsageError: there are none.
+        """
+        found = []
+        for target in self.needs.training_sets()[training_set]:
+            languages = [
+                language
+                for language in self.needs.languages(target)
+                if "dev" in self.data[target.name, language].spec["splits"]
+            ]
+            if languages:
+                found.append((target, languages))
+        if not found:
+            raise UsageError(
+                f"{self.study.path}: no target that is trained on {training_set} has development examples in the languages "
+                "to transfer to: select: oracle_dev cannot choose. Write select: english_dev or last."
+            )
+        return found
+
     def train(
-        self, encoder: str, parent: Unit, link: Link, recipe: Mapping[str, Any], seed: int, name: str
+        self,
+        encoder: str,
+        parent: Unit,
+        link: Link,
+        recipe: Mapping[str, Any],
+        seed: int,
+        name: str,
+        target_dev: Sequence[tuple[Task, list[str]]] = (),
     ) -> Unit:
-        """One training: a parent, one task or a mixture, a recipe, a seed."""
+        """One training: a parent, one task or a mixture, a recipe, a seed; `target_dev` to select by."""
         named = [self.study.tasks[name] for name in link.tasks]
         tasks = [training_task(task, self.needs.training_languages(task)) for task in named]
         spec: dict[str, Any] = {"tasks": tasks, "recipe": elide(recipe), "seed": seed}
@@ -207,6 +244,13 @@ class Expansion:
             for name in task.datasets
             for language in self.needs.training_languages(task)
         }
+        if target_dev:
+            spec["target_dev"] = [training_task(task, languages) for task, languages in target_dev]
+            tokens |= {
+                f"tokens/{task.name}/{language}": self.tokens[encoder, task.name, language]
+                for task, languages in target_dev
+                for language in languages
+            }
         return Unit("train", name, spec, {"parent": parent, **tokens}, plugins_of(tasks))
 
     # Predictions and scores ----------------------------------------------------------------------------------
@@ -228,14 +272,14 @@ class Expansion:
             "predict_languages",
             f"predictions/{encoder}/{arm.name}/{training_set}/s{seed}",
             [unit for units in predictions.values() for unit in units.values()],
-            max(self.prediction_recipe(target).get("threads", 1) for target in targets),
+            max(self.prediction_recipe(encoder, target).get("threads", 1) for target in targets),
         )
         for target in targets:
             self.score(encoder, arm, target, seed, predictions[target.name])
 
-    def prediction_recipe(self, target: Task) -> dict[str, Any]:
+    def prediction_recipe(self, encoder: str, target: Task) -> dict[str, Any]:
         """The options that predicting reads."""
-        options = self.study.recipe_for("target", (target.training_set,))
+        options = self.study.recipe_for(encoder, "target", (target.training_set,))
         return elide({name: options[name] for name in (*READ_BY_PREDICTION, *READ_BY.get(target.kind, ()))})
 
     def prediction(self, encoder: str, model: Unit, training_set: str, target: Task, language: str) -> Unit:
@@ -245,7 +289,7 @@ class Expansion:
             "form": target.form,
             "language": language,
             "splits": ["test"],
-            "recipe": self.prediction_recipe(target),
+            "recipe": self.prediction_recipe(encoder, target),
         }
         if target.is_trained:
             spec["head"] = training_set
@@ -312,11 +356,27 @@ class Expansion:
             "study": self.study.name,
             "question": self.study.question,
             "synthetic": synthetic,
-            "notes": [
-                f"{task.title}: {task.caution}"
-                for task in (study.tasks[name] for name in study.targets)
-                if task.caution
-            ],
+            "notes": [*self.cautions(), *self.oracles()],
         }
         report = Unit("report", "report", spec, {"tables": tables})
         self.table.add("report", "report", [report], publishes=("report.html",))
+
+    def cautions(self) -> list[str]:
+        """What the catalogue has a reader know of the targets."""
+        targets = (self.study.tasks[name] for name in self.study.targets)
+        return [f"{task.title}: {task.caution}" for task in targets if task.caution]
+
+    def oracles(self) -> list[str]:
+        """Which scores are not zero-shot, as their checkpoints were chosen in the languages to transfer to."""
+        chosen = [
+            f"{', '.join(target.title for target in targets)} ({encoder})"
+            for encoder in self.study.encoders
+            for training_set, targets in self.needs.training_sets().items()
+            if self.study.recipe_for(encoder, "target", (training_set,))["select"] == "oracle_dev"
+        ]
+        if not chosen:
+            return []
+        return [
+            f"{'; '.join(chosen)}: checkpoints were selected on development examples of the languages to transfer to "
+            "(oracle_dev). These scores are not zero-shot."
+        ]

@@ -48,7 +48,8 @@ class Recipe:
     patience: int = 30
     """Evaluations without gain before training stops."""
     select: str = "english_dev"
-    """english_dev = keep the best checkpoint on the development examples; last = keep the last one."""
+    """english_dev = keep the best checkpoint on the development examples of the language trained on; oracle_dev = on
+    those of the target languages, which is no zero-shot transfer; last = keep the last one."""
     threads: int = 1
     """CPU compute threads; sums differ with it."""
     mask_rate: float = 0.15
@@ -65,6 +66,20 @@ class Recipe:
     max_answer_length: int = 30
     n_best: int = 20
     """Questions on a text: starts and ends that are combined to answers."""
+    precision: str = "fp32"
+    """fp32; bf16 = products in bf16, weights and moments in fp32 (autocast); bf16_states = weights, gradients and
+    moments in bf16, updates rounded stochastically."""
+    gradient_checkpointing: bool = False
+    """Keep one state per layer and compute the others again in the backward pass."""
+    micro_batch: int | None = None
+    """Most examples that go through the encoder at once; the update is still the whole batch's. None = as many as the
+    memory has room for."""
+    lora_rank: int | None = None
+    """Train low-rank additions to the encoder's linear layers instead of its weights; None = train the weights."""
+    lora_alpha: float | None = None
+    """Scale of the additions, over the rank; None = twice the rank."""
+    rerun_collapsed: bool = False
+    """Train once more, with another seed, if the model ends with one answer to everything."""
 
 
 FROZEN: Mapping[str, Any] = MappingProxyType({option.name: option.default for option in fields(Recipe)})

@@ -13,7 +13,6 @@ import os
 import platform
 import resource
 import shutil
-import signal
 import socket
 import sys
 import time
@@ -28,6 +27,7 @@ from isthmus.errors import DataError, EnvironmentMismatch, OutOfMemory, StorageE
 from isthmus.log import say
 from isthmus.receipt import Outcome
 from isthmus.spec import canonical, digest
+from isthmus.stop import Stop
 from isthmus.store import Artifact, Claim, Store
 from isthmus.work import Work
 
@@ -37,27 +37,6 @@ LIBRARIES = ("torch", "transformers", "tokenizers", "sentencepiece", "safetensor
 MORE_MEMORY = (
     "Give the job more memory, or lower batch_size or tokens_per_batch in the recipe, then run again."
 )
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)
-
-
-@dataclass
-class Stop:
-    """Whether a signal asked this process to stop. Stages look at it between steps."""
-
-    asked: bool = False
-
-    def __call__(self) -> bool:
-        """Whether to stop."""
-        return self.asked
-
-    def listen(self) -> None:
-        """Take the signals from here on."""
-        for number in STOP_SIGNALS:
-            signal.signal(number, self._note)
-
-    def _note(self, number: int, _: object) -> None:
-        self.asked = True
-        signal.signal(number, signal.SIG_DFL)  # whoever asks twice means at once
 
 
 @dataclass
@@ -79,8 +58,10 @@ class Run:
         return found
 
 
-def run_job(job_path: Path, receipt_path: Path) -> None:
+def run_job(job_path: Path, receipt_path: Path, stop: Stop | None = None) -> None:
     """Make the job's artifacts, unless they are in the store, and write its receipt.
+
+    A signal that `stop` listens for ends this wherever it is, but not a stage that asked for grace nor a commit.
 
     Raises:
         IsthmusError: with the exit code that says what kind of failure it was.
@@ -91,8 +72,7 @@ def run_job(job_path: Path, receipt_path: Path) -> None:
         raise UsageError(
             f"There is no job document {job_path} ({error}). Run Snakemake: its dry run writes it."
         ) from error
-    run = Run(job, Store(Path(job["store"])), Stop())
-    run.stop.listen()
+    run = Run(job, Store(Path(job["store"])), stop or Stop())
     missing = []
     for unit in job["units"]:
         unit["sources"] = _contents_of_sources(run, unit)
@@ -151,7 +131,7 @@ def _make(run: Run, units: list[dict[str, Any]]) -> None:
         for unit in sorted(
             units, key=lambda unit: unit["digest"]
         ):  # one order for all, so nobody waits in a circle
-            claim = claims.enter_context(run.store.claim(run.job["stage"], unit["digest"], run.stop))
+            claim = claims.enter_context(run.store.claim(run.job["stage"], unit["digest"]))
             if isinstance(claim, Artifact):
                 run.outcomes[unit["key"]] = Outcome.of(claim)
                 continue
@@ -196,6 +176,7 @@ def _work(run: Run, unit: Mapping[str, Any], claim: Claim) -> Work:
         state=claim.state,
         interrupted=run.stop,
         commit=functools.partial(_commit, run, unit, claim),
+        graceful=run.stop.graceful,
     )
 
 
@@ -238,7 +219,9 @@ def _commit(
             "versions": _versions(),
         },
     }
-    run.outcomes[unit["key"]] = Outcome.of(claim.commit(json.loads(canonical(record))))
+    # All the work is done: whoever stops this now wants what it made.
+    with run.stop.graceful():
+        run.outcomes[unit["key"]] = Outcome.of(claim.commit(json.loads(canonical(record))))
 
 
 @contextlib.contextmanager

@@ -19,12 +19,12 @@ import secrets
 import shutil
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from isthmus.errors import Interrupted, StorageError
+from isthmus.errors import StorageError
 from isthmus.spec import canonical, fingerprint
 
 MANIFEST = "manifest.json"
@@ -114,19 +114,16 @@ class Store:
     # Making -------------------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def claim(
-        self, stage: str, digest: str, interrupted: Callable[[], bool] = lambda: False
-    ) -> Iterator[Claim | Artifact]:
+    def claim(self, stage: str, digest: str) -> Iterator[Claim | Artifact]:
         """Wait for the right to make an artifact; gives the artifact instead if somebody else made it.
 
         Raises:
-            Interrupted: `interrupted` turned true while waiting.
             StorageError: the store cannot be written.
         """
         name = f"{stage}-{digest}"
         with contextlib.ExitStack() as stack:
             with _storage_errors(self.root):
-                stack.enter_context(self._lock(name, interrupted))
+                stack.enter_context(self._lock(name))
                 artifact = self.find(stage, digest)
                 if artifact is None:
                     claim = self._prepare(stage, digest, name)
@@ -140,6 +137,7 @@ class Store:
 
     def _prepare(self, stage: str, digest: str, name: str) -> Claim:
         self._clear_dead_writers(name)
+        self._clear_states()
         token = f"{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(4)}"
         claim = Claim(
             self, stage, digest, self.root / ".work" / f"{name}.{token}", self.root / ".state" / name
@@ -149,7 +147,7 @@ class Store:
         return claim
 
     @contextlib.contextmanager
-    def _lock(self, name: str, interrupted: Callable[[], bool]) -> Iterator[None]:
+    def _lock(self, name: str) -> Iterator[None]:
         path = self.root / ".locks" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a") as file:
@@ -158,10 +156,6 @@ class Store:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     break
                 except BlockingIOError:
-                    if interrupted():
-                        raise Interrupted(
-                            f"Stopped while waiting for another process to make {name}."
-                        ) from None
                     time.sleep(POLL_SECONDS)
             try:
                 file.truncate(0)
@@ -175,7 +169,14 @@ class Store:
         """Remove the private folders that killed processes of this host left behind."""
         for folder in (self.root / ".work").glob(f"{name}.{socket.gethostname()}.*"):
             process = folder.name.split(".")[-2]
-            if process.isdigit() and not _alive(int(process)):
+            if process.isdigit() and not alive(int(process)):
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def _clear_states(self) -> None:
+        """Remove the states of artifacts that are there: a writer may be killed between a commit and the removal."""
+        for folder in (self.root / ".state").glob("*"):
+            stage, _, digest = folder.name.rpartition("-")
+            if self.find(stage, digest) is not None:
                 shutil.rmtree(folder, ignore_errors=True)
 
     def _commit(self, claim: Claim, record: Mapping[str, Any]) -> Artifact:
@@ -212,7 +213,7 @@ class Store:
     def _record_first(self, claim: Claim, record: Mapping[str, Any]) -> Mapping[str, Any]:
         """Write what the first commit of a digest contains, once and for all; give what stands there."""
         path = self.root / claim.stage / f"{claim.digest}.first.json"
-        draft = claim.folder.with_suffix(f".first-{secrets.token_hex(4)}")
+        draft = claim.folder / ".first"  # where a killed writer's leavings are cleared
         write_json(draft, record)
         try:
             os.link(draft, path)  # unlike a rename, a link never replaces what is there
@@ -275,7 +276,8 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _alive(process: int) -> bool:
+def alive(process: int) -> bool:
+    """Whether a process of this host lives."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:

@@ -1,6 +1,7 @@
 """What a stage is handed: one unit of work, its inputs, a private folder, and the way to publish it."""
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,7 +23,10 @@ class Work:
 
     `spec` holds everything that decides the result; `inputs` maps each role to the folder of the input's
     artifact and `statuses` to its status; `folder` is private to this process; `state` survives a kill and
-    holds what a resumed run needs; `interrupted` turns true after SIGTERM, SIGINT or SIGUSR2.
+    holds what a resumed run needs.
+
+    SIGTERM, SIGINT and SIGUSR2 end a stage wherever it is. Within `with work.graceful():` they only turn
+    `interrupted` true: the block looks at it in every step, saves what it has to and raises Interrupted.
     """
 
     name: str
@@ -33,3 +37,4 @@ class Work:
     state: Path
     interrupted: Callable[[], bool]
     commit: Commit
+    graceful: Callable[[], AbstractContextManager[None]] = nullcontext

@@ -1,11 +1,13 @@
 """A run can die at any instant: what it leaves is whole, and the same command goes on to the same bytes."""
 
 import hashlib
+import json
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -27,10 +29,20 @@ def document(folder: Folder, rule: str) -> tuple[Path, Path]:
 
 def stage(folder: Folder, name: str, rule: str, source: Path = REPOSITORY / "src") -> subprocess.Popen:
     """Start a rule's own command."""
-    job, receipt = document(folder, rule)
-    command = [sys.executable, "-m", "isthmus", "stage", name, "--job", str(job), "--receipt", str(receipt)]
+    return start(folder, ["-m", "isthmus"], name, *document(folder, rule), source)
+
+
+def start(
+    folder: Folder,
+    isthmus: list[str],
+    name: str,
+    job: Path,
+    receipt: Path,
+    source: Path = REPOSITORY / "src",
+) -> subprocess.Popen:
+    """Start a stage; `isthmus` is what Python runs as the command line."""
     return subprocess.Popen(
-        command,
+        [sys.executable, *isthmus, "stage", name, "--job", str(job), "--receipt", str(receipt)],
         cwd=folder.path,
         env=environment(source),
         stdout=subprocess.PIPE,
@@ -83,6 +95,86 @@ def test_a_stopped_training_goes_on_to_the_same_bytes(micro, uninterrupted, numb
     assert weights(micro) - before == uninterrupted
     assert list((micro.store / ".work").iterdir()) == []
     assert list((micro.store / ".state").iterdir()) == []
+
+
+# The command line, with one function that does what it does until a signal comes: in the middle of it, then.
+AGAIN_AND_AGAIN = """\
+import importlib, sys
+from isthmus import cli
+module, name = "{place}".rsplit(".", 1)
+module = importlib.import_module(module)
+function = getattr(module, name)
+def again(*arguments, **options):
+    print("HERE", flush=True)
+    while True:
+        function(*arguments, **options)
+setattr(module, name, again)
+sys.exit(cli.main())
+"""
+MOMENTS = {
+    "start-up": ("train", "train_intermediate", None),
+    "model load": ("train", "train_intermediate", "isthmus.model.encoder.load"),
+    "tokenization": ("tokenize", "tokenize_dataset", "isthmus.families.classify.encode"),
+    "prediction": ("predict", "predict_languages", "isthmus.families.classify.outputs"),
+}
+
+
+def forget(folder: Folder, rule: str) -> tuple[Path, Path, dict[str, str], Callable[[], dict[str, str]]]:
+    """Remove what a job of a rule made; its document, its receipt, the files' SHA-256, and what tells those of now."""
+    documents = {path: json.loads(path.read_text()) for path in (folder.results / "jobs").glob("*.json")}
+    job = min(
+        path
+        for path, document in documents.items()
+        if document["rule"] == rule and "isthmus.families.classify" in document["units"][0]["entries"]
+    )
+    (receipt,) = [
+        path for path in folder.results.rglob(f"*-{documents[job]['key']}.json") if path.parent != job.parent
+    ]
+    units = json.loads(receipt.read_text())["units"].values()
+    made = [folder.store / unit["stage"] / unit["digest"] for unit in units]
+
+    def files() -> dict[str, str]:
+        found = [path for artifact in made for path in artifact.glob("*") if path.name != "manifest.json"]
+        return {f"{p.parent.name}/{p.name}": hashlib.sha256(p.read_bytes()).hexdigest() for p in found}
+
+    before = files()
+    for artifact in made:
+        shutil.rmtree(artifact)
+    receipt.unlink()
+    assert before and not files()
+    shutil.rmtree(folder.store / ".locks", ignore_errors=True)
+    return job, receipt, before, files
+
+
+def wait_for_start(folder: Folder, process: subprocess.Popen) -> None:
+    """Until the job is claimed: next the stage is imported, which takes as long as importing torch does."""
+    while not list(folder.store.glob(".locks/*")):
+        assert process.poll() is None
+        time.sleep(0.001)
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_stage_stopped_before_it_has_anything_to_save_ends_at_once(micro, moment):
+    name, rule, place = MOMENTS[moment]
+    job, receipt, before, files = forget(micro, rule)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2):
+        isthmus = ["-m", "isthmus"] if place is None else ["-c", AGAIN_AND_AGAIN.format(place=place)]
+        process = start(micro, isthmus, name, job, receipt)
+        if place is None:
+            wait_for_start(micro, process)
+        else:
+            assert "HERE\n" in iter(process.stdout.readline, "")
+        process.send_signal(number)
+        output = process.communicate(timeout=60)[0]
+        assert process.returncode == 75, output
+        assert f"Stopped by {number.name}" in output and "Traceback" not in output
+        assert not files() and not receipt.exists()
+        shutil.rmtree(micro.store / ".locks")
+    process = start(micro, ["-m", "isthmus"], name, job, receipt)
+    output = process.communicate(timeout=120)[0]
+    assert process.returncode == 0, output
+    assert files() == before
+    assert list((micro.store / ".work").iterdir()) == []
 
 
 def test_code_that_changes_under_a_running_job_publishes_nothing(micro, tmp_path):

@@ -296,3 +296,41 @@ def test_a_training_set_needs_english_data(tmp_path):
     )
     with pytest.raises(UsageError, match="nli has no English data to train on"):
         table(tmp_path, text)
+
+
+def test_an_oracle_reads_the_development_examples_of_the_languages_to_transfer_to(tmp_path):
+    oracle = MICRO.replace("target: {steps: 200,", "target: {select: oracle_dev, steps: 200,")
+    jobs = table(tmp_path, oracle)
+    (unit,) = next(job for job in jobs if job.place == "target/tiny/none/mnli/s1").units
+    assert unit.spec["target_dev"] == [
+        {"task": "xnli", **load_study(tmp_path / "study.yaml").tasks["xnli"].form, "languages": ["de", "en"]}
+    ]
+    assert {role for role in unit.parents if role.startswith("tokens/xnli")} == {
+        "tokens/xnli/en",
+        "tokens/xnli/de",
+    }
+    report = jobs[-1].units[0].spec["notes"]
+    assert any("XNLI (tiny)" in note and "not zero-shot" in note for note in report)
+    plain = table(tmp_path)
+    assert not any("zero-shot" in note for note in plain[-1].units[0].spec["notes"])
+    # Nothing before the targets knows of it.
+    before, after = keys(plain), keys(jobs)
+    changed = {place.split("/")[0] for place in before if before[place] != after[place]}
+    assert changed == {"target", "predictions", "scores", "tabulate", "report"}
+
+
+def test_an_oracle_needs_development_examples(tmp_path):
+    text = MICRO.replace("targets: [xnli]", "targets: [tydiqa, xnli]").replace(
+        "target: {steps: 200,", "target: {select: oracle_dev, steps: 200,"
+    )
+    (tmp_path / "study.yaml").write_text(text)
+    with pytest.raises(UsageError, match="tydiqa"):
+        expand(load_study(tmp_path / "study.yaml"), Babel())
+
+
+def test_an_encoders_own_precision_reaches_all_that_it_computes(tmp_path):
+    own = MICRO.replace("  tiny:\n", "  tiny:\n    recipe: {precision: bf16}\n")
+    for job in table(tmp_path, own):
+        for unit in job.units:
+            if unit.stage in ("train", "predict") and job.rule != "pretrain_encoder":
+                assert unit.spec["recipe"]["precision"] == "bf16"

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from isthmus import store as module
-from isthmus.errors import Interrupted, StorageError
+from isthmus.errors import StorageError
 from isthmus.store import Artifact, Claim, Store
 
 RECORD = {"status": "ok", "cost": {"finished": 1.0}}
@@ -244,6 +244,13 @@ def test_a_killed_writer_frees_its_claim_and_its_folder_is_cleared(store):
     assert list((store.root / ".work").iterdir()) == []
 
 
-def test_a_waiting_claimant_can_be_stopped(store):
-    with store.claim("train", "d1"), pytest.raises(Interrupted), store.claim("train", "d1", lambda: True):
-        pass
+def test_the_state_of_an_artifact_that_is_there_goes_with_the_next_claim(store):
+    make(store)
+    left = store.root / ".state" / "train-d1"
+    left.mkdir()  # as a kill between the commit and the removal leaves it
+    (left / "slot").write_text("large")
+    with store.claim("train", "d2") as claim:
+        (claim.state / "slot").write_text("in use")
+        with store.claim("predict", "d1"):
+            assert not left.exists()
+            assert (claim.state / "slot").exists()

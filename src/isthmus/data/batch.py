@@ -4,7 +4,7 @@ Shapes: B rows of a batch, T tokens of its longest row.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -83,6 +83,22 @@ def pad(rows: Sequence[Sequence[Array | Sequence[int]]], pad_id: int) -> tuple[A
             ids[row, start:end] = part
     mask = (np.arange(ids.shape[1]) < np.asarray(lengths)[:, None]).astype(np.int64)
     return ids, mask
+
+
+def part_with_cells(
+    batch: Mapping[str, Array], start: int, stop: int, cells: str, beside: str
+) -> dict[str, Array]:
+    """The rows of a batch from start to before stop. `cells` names an array of ascending places in the flattened
+    [B, T], `beside` one of what stands there; both are cut to these rows.
+    """
+    width = batch["input_ids"].shape[1]
+    first, last = np.searchsorted(batch[cells], [start * width, stop * width])
+    return {
+        "input_ids": batch["input_ids"][start:stop],
+        "attention_mask": batch["attention_mask"][start:stop],
+        cells: batch[cells][first:last] - start * width,
+        beside: batch[beside][first:last],
+    }
 
 
 def by_count(order: Array, size: int) -> list[Array]:

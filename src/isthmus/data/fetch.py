@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from isthmus import families
 from isthmus.data import columns
-from isthmus.errors import DataError, Interrupted
+from isthmus.errors import DataError
 from isthmus.hubs import HUB_MODULES
 from isthmus.log import say
 from isthmus.work import Work
@@ -28,11 +28,7 @@ LABELS = "labels.json"
 def run(works: Sequence[Work]) -> None:
     """Fetch each unit: one task in one language, all the splits that its spec names."""
     for work in works:
-        raw = {}
-        for split, hub_split in work.spec["splits"].items():
-            if work.interrupted():
-                raise Interrupted(f"Stopped while fetching {work.name}. Run the same command again to go on.")
-            raw[split] = read(work, hub_split)
+        raw = {split: read(work, hub_split) for split, hub_split in work.spec["splits"].items()}
         rows = {}
         labels = own_labels(work, raw)
         for split, tables in raw.items():

@@ -15,7 +15,7 @@ from tokenizers import Tokenizer
 
 from isthmus import families
 from isthmus.data.parquet import ROWS_PER_GROUP, write_table
-from isthmus.errors import DataError, Interrupted
+from isthmus.errors import DataError
 from isthmus.work import Work
 
 
@@ -24,7 +24,6 @@ def run(works: Sequence[Work]) -> None:
 
     Raises:
         DataError: the data folder has no parquet file, or a column the family needs is missing.
-        Interrupted: a signal came; units committed so far stay.
     """
     # One thread: jobs run side by side, and the scheduler counts each as one core.
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
@@ -65,10 +64,6 @@ def tokenize(work: Work, tokenizer: Tokenizer) -> dict[str, int]:
         table = pq.read_table(split)
         parts = []
         for start in range(0, max(len(table), 1), ROWS_PER_GROUP):
-            if work.interrupted():
-                raise Interrupted(
-                    f"{work.name}: stopped while tokenizing. Run the same command again to go on."
-                )
             parts.append(family.encode(tokenizer, table.slice(start, ROWS_PER_GROUP), work.spec))
         write_table(pa.concat_tables(parts), work.folder / split.name)
         rows[split.stem] = len(table)

@@ -1,22 +1,24 @@
 """The predict stage: one checkpoint answers all its targets in all their languages, in one process."""
 
 import json
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import torch
 from safetensors.torch import load_file
 from torch import nn
 
 from isthmus import families
+from isthmus.clock import Clock
 from isthmus.data.batch import Specials, specials
 from isthmus.data.parquet import write_table
-from isthmus.errors import DataError, Interrupted
+from isthmus.errors import DataError
 from isthmus.model import encoder as encoders
-from isthmus.model.infer import infer, settle, to_device
+from isthmus.model.device import settle, states_dtype, to_device
+from isthmus.model.infer import infer
 from isthmus.recipe import Recipe, full
 from isthmus.work import Work
 
@@ -32,35 +34,33 @@ def run(works: Sequence[Work]) -> None:
         DataError: the model has no such head, or the data no such split.
         Interrupted: a signal came; units committed so far stay.
     """
-    loaded: dict[Path, Checkpoint] = {}
+    loaded: dict[tuple[Path, torch.dtype], Checkpoint] = {}
     for work in works:
-        if work.interrupted():
-            raise Interrupted("Stopped between two predictions. Run the same command again to go on.")
-        start = time.perf_counter()
+        clock = Clock()
         recipe = full(work.spec["recipe"])
-        settle(recipe.threads)
-        folder = work.inputs["model"]
-        if folder not in loaded:
-            loaded = {folder: Checkpoint(folder)}  # one at a time: large models do not fit twice
-        tables = predict(work, recipe, loaded[folder])
+        with clock("startup"):
+            settle(recipe.threads)
+            wanted = (work.inputs["model"], states_dtype(recipe.precision))
+            if wanted not in loaded:
+                loaded = {}  # one at a time: large models do not fit twice
+                loaded = {wanted: Checkpoint(*wanted)}
+        with clock("compute"):
+            tables = predict(work, recipe, loaded[wanted])
         for split, table in tables.items():
             write_table(table, work.folder / f"{split}.parquet")
         status = work.statuses["model"]  # a collapsed model's answers are its answers, and say what they are
         work.commit(
             status=status,
             reason="" if status == "ok" else f"The model's status is {status}.",
-            details={
-                "rows": sum(map(len, tables.values())),
-                "seconds": round(time.perf_counter() - start, 3),
-            },
+            details={"rows": sum(map(len, tables.values())), **clock.rounded()},
         )
 
 
 class Checkpoint:
     """A loaded model folder: the encoder, its tokenizer's special tokens, and the heads by task."""
 
-    def __init__(self, folder: Path) -> None:
-        self.encoder = encoders.load(folder)
+    def __init__(self, folder: Path, dtype: torch.dtype) -> None:
+        self.encoder = encoders.load(folder, dtype)
         to_device(self.encoder)
         self.specials: Specials = specials(folder)
         self.folder = folder

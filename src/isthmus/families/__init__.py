@@ -24,13 +24,18 @@ What a family's module has (`examples` is the family's own type, `rows` its own 
     collapsed(examples, outputs) -> bool          whether the model answers the same to everything
 
 A batch is a dict of arrays with `input_ids` and `attention_mask` (int64 [batch, tokens]) and what else the
-family's loss needs; the training loop turns them into tensors. Nothing outside this package knows a family's name.
+family's loss needs; the training loop turns them into tensors, of which those named in `model.device.ON_HOST` stay with
+the host. Nothing outside this package knows a family's name.
 
 A batch that does not fit the memory is cut into micro-batches. A family says how where `part` and `weight` below do
 not hold for it:
 
     part(batch, start, stop) -> batch             its examples from start to before stop
     weight(batch) -> int                          the terms that its loss is the mean over
+
+A family whose head belongs to the encoder may take it from the model that a training starts from:
+
+    inherit(head, parent) -> bool                 load the parent folder's head, if it has one
 """
 
 import importlib

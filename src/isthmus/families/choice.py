@@ -216,8 +216,8 @@ def _logits(
     import torch
     from torch.nn.utils.rnn import pad_sequence
 
-    from isthmus.model.encoder import hidden_states
+    from isthmus.model.encoder import first_states
 
-    scores: torch.Tensor = head(hidden_states(encoder, batch)[:, 0])
+    scores: torch.Tensor = head(first_states(encoder, batch))
     parts = torch.tensor_split(scores, batch["counts"].cumsum(0)[:-1].tolist())
     return pad_sequence(list(parts), batch_first=True, padding_value=float("-inf"))

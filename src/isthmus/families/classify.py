@@ -140,7 +140,7 @@ def outputs(
 def _logits(
     encoder: "PreTrainedModel", head: "torch.nn.Module", batch: Mapping[str, "torch.Tensor"]
 ) -> "torch.Tensor":
-    from isthmus.model.encoder import hidden_states
+    from isthmus.model.encoder import first_states
 
-    logits: torch.Tensor = head(hidden_states(encoder, batch)[:, 0])
+    logits: torch.Tensor = head(first_states(encoder, batch))
     return logits

@@ -9,13 +9,14 @@ torch is imported inside the functions that compute, so that tokenizing does not
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
 from isthmus.data import ragged, switch
-from isthmus.data.batch import Array, Specials, Tables, by_count, by_tokens, pad, truncated
+from isthmus.data.batch import Array, Specials, Tables, by_count, by_tokens, pad, part_with_cells, truncated
 from isthmus.data.ragged import Ragged
 from isthmus.data.seeds import stream
 from isthmus.data.text import encode_column
@@ -245,14 +246,7 @@ def mask(
 
 def part(batch: Mapping[str, Array], start: int, stop: int) -> dict[str, Array]:
     """The windows of a batch from start to before stop, with their masked pieces."""
-    width = batch["input_ids"].shape[1]
-    first, last = np.searchsorted(batch["masked"], [start * width, stop * width])  # `masked` ascends
-    return {
-        "input_ids": batch["input_ids"][start:stop],
-        "attention_mask": batch["attention_mask"][start:stop],
-        "masked": batch["masked"][first:last] - start * width,
-        "targets": batch["targets"][first:last],
-    }
+    return part_with_cells(batch, start, stop, "masked", "targets")
 
 
 def weight(batch: Mapping[str, Array]) -> int:
@@ -265,6 +259,18 @@ def head(config: "PreTrainedConfig", task: Mapping[str, Any]) -> "torch.nn.Modul
     from isthmus.model.heads import LanguageModelHead
 
     return LanguageModelHead(config)
+
+
+def inherit(head: "torch.nn.Module", parent: Path) -> bool:
+    """Go on with the language-model head of the parent, where it has one: unlike a task's head it belongs to the encoder,
+    and a fresh one would spoil it before it has learnt.
+    """
+    from isthmus.model.heads import inherited
+
+    found = inherited(parent, "mlm", head.state_dict().keys())
+    if found:
+        head.load_state_dict(found)
+    return bool(found)
 
 
 def loss(
@@ -290,12 +296,12 @@ def outputs(
 def _losses(
     encoder: "PreTrainedModel", head: "torch.nn.Module", batch: Mapping[str, "torch.Tensor"]
 ) -> "torch.Tensor":
-    """Cross-entropy [M]. The vocabulary is large: logits are made at the masked positions alone."""
+    """Cross-entropy [M]. States and logits are made at the masked positions alone: the vocabulary is large."""
     from torch.nn.functional import cross_entropy
 
-    from isthmus.model.encoder import hidden_states
+    from isthmus.model.encoder import states_at
 
-    hidden = hidden_states(encoder, batch).flatten(0, 1).index_select(0, batch["masked"])
+    hidden = states_at(encoder, batch, batch["masked"])
     logits = head(hidden, encoder.get_input_embeddings().weight)
     return cross_entropy(logits.float(), batch["targets"], reduction="none")
 

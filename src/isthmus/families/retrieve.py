@@ -193,10 +193,15 @@ def _layout(examples: Examples, row: int) -> list[Any]:
 
 
 def head(config: "PreTrainedConfig", task: Mapping[str, Any]) -> "torch.nn.Module":
-    """A module that does nothing and has no parameters: the encoder's states are the answer."""
+    """A module that does nothing and has no parameters: the encoder's states are the answer. It knows which are meant:
+    `pool` of the task is `normalised`, or `raw` as `all_hidden_states` explains.
+    """
     from torch import nn
 
-    return nn.Identity()
+    pooling: Any = nn.Identity()
+    pooling.normalise = task.get("pool", "normalised") == "normalised"
+    module: nn.Module = pooling
+    return module
 
 
 def loss(
@@ -227,11 +232,11 @@ def outputs(
 
     from isthmus.model.encoder import all_hidden_states
 
-    mask_BT1 = batch["attention_mask"].unsqueeze(-1)
+    mask_BT1 = batch["attention_mask"].to(batch["input_ids"].device).unsqueeze(-1)
     tokens_B1 = mask_BT1.sum(1)
     layers = [
         states.masked_fill(mask_BT1 == 0, 0).float().sum(1) / tokens_B1
-        for states in all_hidden_states(encoder, batch)
+        for states in all_hidden_states(encoder, batch, bool(head.normalise))
     ]
     return {"vectors": torch.stack(layers, 1).cpu().numpy()}
 

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from isthmus.data import ragged
-from isthmus.data.batch import Array, Specials, Tables, pad
+from isthmus.data.batch import Array, Specials, Tables, pad, part_with_cells
 from isthmus.data.ragged import Ragged
 from isthmus.data.rows import epoch as epoch
 from isthmus.data.rows import positions as positions
@@ -32,7 +32,7 @@ READS = ("tokens",)  # the columns that say which tasks it can read
 ONE_CORPUS = False  # each task has its own labels, so its own head and its own batches
 FULL_VOCABULARY = False
 NO_GOLD = -1
-NO_WORD = -100  # the label of a piece that no word begins with, or whose word has no gold: torch's own mark
+LEFT_OUT = -100  # the label of a word without gold: the mark that torch leaves out
 
 # Treebanks write some numbers with spaces inside a word, and Persian joins parts of one with U+200C. XTREME removes
 # both, so that a word is one word to the tokenizer.
@@ -205,30 +205,37 @@ def everything(examples: Examples) -> tuple[Array, Array]:
 
 
 def collate(examples: Examples, rows: Array, recipe: Recipe, *names: int | str) -> dict[str, Array]:
-    """The batch of some segments: input_ids, attention_mask; `first`, 1 where a word begins; `labels`, the tag there,
-    -100 elsewhere and where there is no gold. All int64 [B, T].
+    """The batch of some segments: input_ids and attention_mask [B, T]; for their W words `words`, the places in the
+    flattened [B * T] where they begin, and `labels`, their tags, -100 where there is no gold. All int64.
     """
     bos, eos = [examples.specials.bos], [examples.specials.eos]
     offsets = examples.words.offsets
+    spans = [(examples.start[row], examples.stop[row]) for row in rows]
     parts: list[list[Any]] = [
-        [bos, examples.words.flat[offsets[examples.start[row]] : offsets[examples.stop[row]]], eos]
-        for row in rows
+        [bos, examples.words.flat[offsets[start] : offsets[stop]], eos] for start, stop in spans
     ]
     input_ids, attention_mask = pad(parts, examples.specials.pad)
-    first = np.zeros_like(input_ids)
-    labels = np.full_like(input_ids, NO_WORD)
-    for place, row in enumerate(rows):
-        start, stop = examples.start[row], examples.stop[row]
-        begins = 1 + offsets[start:stop] - offsets[start]
-        tags = examples.tags[start:stop]
-        first[place, begins] = 1
-        labels[place, begins] = np.where(tags == NO_GOLD, NO_WORD, tags)
-    return {"input_ids": input_ids, "attention_mask": attention_mask, "first": first, "labels": labels}
+    width = input_ids.shape[1]
+    begins = [
+        place * width + 1 + offsets[start:stop] - offsets[start] for place, (start, stop) in enumerate(spans)
+    ]
+    tags = np.concatenate([examples.tags[start:stop] for start, stop in spans])
+    return {
+        "input_ids": input_ids,
+        "attention_mask": attention_mask,
+        "words": np.concatenate(begins).astype(np.int64),
+        "labels": np.where(tags == NO_GOLD, LEFT_OUT, tags).astype(np.int64),
+    }
+
+
+def part(batch: Mapping[str, Array], start: int, stop: int) -> dict[str, Array]:
+    """The segments of a batch from start to before stop, with their words."""
+    return part_with_cells(batch, start, stop, "words", "labels")
 
 
 def weight(batch: Mapping[str, Array]) -> int:
     """The words that have a gold tag."""
-    return int(np.count_nonzero(batch["labels"] != NO_WORD))
+    return int(np.count_nonzero(batch["labels"] != LEFT_OUT))
 
 
 def head(config: "PreTrainedConfig", task: Mapping[str, Any]) -> "torch.nn.Module":
@@ -244,8 +251,7 @@ def loss(
     """Mean cross-entropy over the words that have a gold tag."""
     from torch.nn.functional import cross_entropy
 
-    logits = _logits(encoder, head, batch).flatten(0, 1).float()
-    return cross_entropy(logits, batch["labels"].flatten(), ignore_index=NO_WORD)
+    return cross_entropy(_logits(encoder, head, batch).float(), batch["labels"], ignore_index=LEFT_OUT)
 
 
 def outputs(
@@ -253,16 +259,18 @@ def outputs(
 ) -> dict[str, list[Array]]:
     """prediction: for each of the B segments its words' best labels, int32 [words]."""
     best = _logits(encoder, head, batch).argmax(-1).cpu().numpy().astype(np.int32)
-    first = batch["first"].bool().cpu().numpy()
-    return {"prediction": [labels[begins] for labels, begins in zip(best, first, strict=True)]}
+    rows, width = batch["input_ids"].shape
+    ends = np.searchsorted(batch["words"].cpu().numpy(), np.arange(1, rows) * width)
+    return {"prediction": np.split(best, ends)}
 
 
 def _logits(
     encoder: "PreTrainedModel", head: "torch.nn.Module", batch: Mapping[str, "torch.Tensor"]
 ) -> "torch.Tensor":
-    from isthmus.model.encoder import hidden_states
+    """[W, L]: of the pieces that words begin with, which alone are read."""
+    from isthmus.model.encoder import states_at
 
-    logits: torch.Tensor = head(hidden_states(encoder, batch))
+    logits: torch.Tensor = head(states_at(encoder, batch, batch["words"]))
     return logits
 
 

@@ -7,6 +7,7 @@ import inspect
 import math
 import shutil
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from transformers.utils import logging
 from isthmus.data.batch import Specials
 from isthmus.data.seeds import number
 from isthmus.errors import DataError, UsageError
-from isthmus.model import packing
+from isthmus.model import narrow, packing
 
 TOKENIZER_FILES = (
     "tokenizer.json",
@@ -67,8 +68,12 @@ def create(architecture: Mapping[str, Any], specials: Specials, seed: int) -> Pr
     return model
 
 
-def load(folder: Path) -> PreTrainedModel:
-    """The encoder of a model folder, in float32, without pooler and without any head it was saved with.
+def load(folder: Path, dtype: torch.dtype = torch.float32, device: str = "cpu") -> PreTrainedModel:
+    """The encoder of a model folder, without pooler and without any head it was saved with.
+
+    No second copy of the weights is made in memory: in the type they were saved in they stay in the mapped files until
+    they change, else they are converted one by one. With a `device` that is not the CPU each goes there straight from
+    its file (not run on a GPU).
 
     Raises:
         DataError: the folder holds no model that `transformers` can load from safetensors.
@@ -84,7 +89,8 @@ def load(folder: Path) -> PreTrainedModel:
             local_files_only=True,
             use_safetensors=True,
             trust_remote_code=False,
-            dtype=torch.float32,
+            dtype=dtype,
+            device_map=None if device == "cpu" else {"": device},
             **_no_pooler(config),
         )
         return model
@@ -104,27 +110,79 @@ def _no_pooler(config: Any) -> dict[str, bool]:
 def hidden_states(encoder: PreTrainedModel, batch: Mapping[str, Tensor]) -> Tensor:
     """The last layer's states [B, T, H] of a batch's input_ids and attention_mask [B, T], padded on the right.
 
-    Encoders are called here and in `all_hidden_states` alone, on the real tokens where they can be: what stands at
-    padding means nothing.
+    Encoders are called here, in `states_at` and in `all_hidden_states` alone, on the real tokens where they can be:
+    what stands at padding means nothing.
     """
-    output, packed = _call(encoder, batch)
-    states_BTH: Tensor = output.last_hidden_state
+    inputs, packed = _inputs(encoder, batch)
+    states_BTH: Tensor = encoder(**inputs).last_hidden_state
     return states_BTH if packed is None else packed.unpack(states_BTH)
 
 
-def all_hidden_states(encoder: PreTrainedModel, batch: Mapping[str, Tensor]) -> list[Tensor]:
-    """The states [B, T, H] of the embeddings (0) and of each of the L layers (1 to L): a list of L + 1."""
-    output, packed = _call(encoder, batch, output_hidden_states=True)
-    return [states if packed is None else packed.unpack(states) for states in output.hidden_states]
+def states_at(encoder: PreTrainedModel, batch: Mapping[str, Tensor], cells_M: Tensor) -> Tensor:
+    """The last layer's states [M, H] of some real tokens: `cells` int64, places in the flattened [B, T], no two alike."""
+    inputs, packed = _inputs(encoder, batch)
+    return narrow.states(encoder, inputs, cells_M if packed is None else packed.rows(cells_M))
 
 
-def _call(
-    encoder: PreTrainedModel, batch: Mapping[str, Tensor], **wanted: bool
-) -> tuple[Any, packing.Packed | None]:
+def first_states(encoder: PreTrainedModel, batch: Mapping[str, Tensor]) -> Tensor:
+    """The last layer's states [B, H] of each row's first token, `<s>`."""
+    rows, width = batch["input_ids"].shape
+    return states_at(encoder, batch, torch.arange(0, rows * width, width, device=batch["input_ids"].device))
+
+
+def all_hidden_states(
+    encoder: PreTrainedModel, batch: Mapping[str, Tensor], normalise: bool = True
+) -> list[Tensor]:
+    """The states [B, T, H] of the embeddings (0) and of each of the L layers (1 to L): a list of L + 1.
+
+    Where layers normalise what they read (XLM-R XL and XXL, ModernBERT), the encoder ends with a LayerNorm of its own,
+    and between layers runs a sum that was never normalised. That last LayerNorm is applied to the states that have not
+    been through it; with `normalise` false all are as the encoder gives them, which are raw but for the last.
+    """
+    inputs, packed = _inputs(encoder, batch)
+    made: dict[nn.Module, Tensor] = {}
+    hooks = [norm.register_forward_hook(partial(_note, made)) for norm in _norms_outside_layers(encoder)]
+    try:
+        output = encoder(**inputs, output_hidden_states=True)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    last = next((norm for norm, states in made.items() if states is output.last_hidden_state), None)
+    layers = list(output.hidden_states)
+    if normalise and last is not None:
+        layers = [states if states is output.last_hidden_state else last(states) for states in layers]
+    return layers if packed is None else [packed.unpack(states) for states in layers]
+
+
+def _note(made: dict[nn.Module, Tensor], module: nn.Module, inputs: Any, output: Tensor) -> None:
+    made[module] = output
+
+
+def _norms_outside_layers(encoder: PreTrainedModel) -> list[nn.Module]:
+    """LayerNorm, RMSNorm and their kin: what transformers calls so too."""
+    stack = layer_stack(encoder)
+    inside = set(stack.modules()) if stack is not None else set()
+    return [m for m in encoder.modules() if m not in inside and type(m).__name__.endswith("Norm")]
+
+
+def layer_stack(encoder: PreTrainedModel) -> nn.ModuleList | None:
+    """The list of the encoder's layers, as many as its configuration says; None if it keeps them otherwise."""
+    for module in encoder.modules():
+        if isinstance(module, nn.ModuleList) and len(module) == encoder.config.num_hidden_layers:
+            return module
+    return None
+
+
+def _inputs(
+    encoder: PreTrainedModel, batch: Mapping[str, Tensor]
+) -> tuple[Mapping[str, Any], packing.Packed | None]:
+    """What the encoder is called with: a packed batch, or the batch as it is."""
+    narrow.release(encoder)
     packed = packing.pack(encoder, batch)
     if packed is None:
-        return encoder(batch["input_ids"], attention_mask=batch["attention_mask"], **wanted), None
-    return encoder(**packed.inputs, **wanted), packed
+        ids = batch["input_ids"]
+        return {"input_ids": ids, "attention_mask": batch["attention_mask"].to(ids.device)}, None
+    return packed.inputs, packed
 
 
 def longest_input(encoder: PreTrainedModel) -> int:
@@ -144,6 +202,15 @@ def require_length(encoder: PreTrainedModel, max_length: int, name: str) -> None
             f"{name}: max_length {max_length} is longer than the encoder's {longest_input(encoder)} positions. Lower "
             "max_length in the recipe, or give the encoder more positions."
         )
+
+
+def checkpoint_layers(encoder: PreTrainedModel) -> None:
+    """Keep one state per layer for the backward pass, which computes the others anew: gradient checkpointing."""
+    # transformers is renaming the method.
+    enable = (
+        getattr(encoder, "activation_checkpointing_enable", None) or encoder.gradient_checkpointing_enable
+    )
+    enable({"use_reentrant": False})
 
 
 def set_dropout(module: nn.Module, rate: float) -> None:

@@ -1,9 +1,14 @@
 """Heads: small modules on top of an encoder, new in every link of a chain.
 
-Shapes: B rows, T tokens, M masked positions, H width, L labels, V rows of the vocabulary.
+Shapes: B rows, T tokens, W words, M masked positions, H width, L labels, V rows of the vocabulary.
 """
 
+import json
+from collections.abc import Collection
+from pathlib import Path
+
 import torch
+from safetensors import safe_open
 from torch import Tensor, nn
 from transformers import PreTrainedConfig
 
@@ -42,7 +47,7 @@ class LanguageModelHead(nn.Module):
 
 
 class TokenHead(nn.Module):
-    """XLM-R's for token classification: dropout, linear on every token. [B, T, H] to [B, T, L]."""
+    """XLM-R's for token classification: dropout, linear on the states of W words. [W, H] to [W, L]."""
 
     def __init__(self, config: PreTrainedConfig, labels: int) -> None:
         super().__init__()
@@ -50,10 +55,10 @@ class TokenHead(nn.Module):
         self.classifier = nn.Linear(config.hidden_size, labels)
         initialise(self, config.initializer_range)
 
-    def forward(self, states_BTH: Tensor) -> Tensor:
+    def forward(self, states_WH: Tensor) -> Tensor:
         """Logits of the labels."""
-        logits_BTL: Tensor = self.classifier(self.dropout(states_BTH))
-        return logits_BTL
+        logits_WL: Tensor = self.classifier(self.dropout(states_WH))
+        return logits_WL
 
 
 class SpanHead(nn.Module):
@@ -93,3 +98,22 @@ def initialise(module: nn.Module, deviation: float) -> None:
         if isinstance(layer, nn.Linear):
             nn.init.normal_(layer.weight, std=deviation)
             nn.init.zeros_(layer.bias)
+
+
+def inherited(folder: Path, family: str, names: Collection[str]) -> dict[str, Tensor]:
+    """The language-model head that a model folder brings along, its parameters under these names; {} where it brings none.
+
+    Folders of ours keep heads in a file of their own, each with its family; checkpoints of XLM-R have theirs among the weights, as `lm_head.`.
+    """
+    described = folder / "heads.json"
+    heads = json.loads(described.read_text(encoding="utf-8")) if described.is_file() else {}
+    task = next((task for task, form in heads.items() if form["family"] == family), None)
+    prefix, files = "lm_head.", sorted(folder.glob("model*.safetensors"))
+    if task is not None:
+        prefix, files = f"{task}.", [folder / "heads.safetensors"]
+    found = {}
+    for path in files:
+        with safe_open(path, "pt") as file:
+            for name in set(file.keys()) & {f"{prefix}{name}" for name in names}:
+                found[name.removeprefix(prefix)] = file.get_tensor(name)
+    return found if len(found) == len(names) else {}

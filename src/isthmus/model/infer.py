@@ -1,8 +1,7 @@
 """Inference: a family's outputs for all examples, in batches of about one length, back in the order they came."""
 
 import itertools
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -12,7 +11,9 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from isthmus.data.batch import Array
-from isthmus.errors import Interrupted
+from isthmus.errors import Interrupted, OutOfMemory
+from isthmus.log import say
+from isthmus.model.device import autocast, free, out_of_memory, tensors
 from isthmus.recipe import Recipe
 
 # Real tokens of a batch: what it costs, as batches run packed. Sorting lets rows of about one length share attention.
@@ -30,27 +31,58 @@ def infer(
     """The columns of `family.outputs`, one row per example: arrays, or lists of arrays where rows differ in length.
     Dropout is off; the model's mode is restored.
 
-    What a batch holds depends on the examples' lengths alone, so equal inputs give equal bytes.
+    What a batch holds depends on the examples' lengths alone, so equal inputs give equal bytes (where there is memory).
 
     Raises:
         Interrupted: a signal came.
+        OutOfMemory: there is no room for a single example.
     """
     rows, lengths = family.everything(examples)
     order = np.argsort(lengths, kind="stable")
+
+    def answer(chosen: Array) -> dict[str, Any]:
+        if interrupted():
+            raise Interrupted("Stopped while predicting. Run the same command again to go on.")
+        batch = family.collate(examples, rows[chosen], recipe, 0, "infer", int(chosen[0]))
+        with autocast(recipe.precision, encoder.device):
+            found: dict[str, Any] = family.outputs(encoder, head, tensors(batch, encoder.device))
+        return found
+
     training = encoder.training
     encoder.train(False)
     head.train(False)
-    parts = []
-    with torch.inference_mode():
-        for chosen in _cut(order, lengths):
-            if interrupted():
-                raise Interrupted("Stopped while predicting. Run the same command again to go on.")
-            batch = family.collate(examples, rows[chosen], recipe, 0, "infer", int(chosen[0]))
-            parts.append(family.outputs(encoder, head, tensors(batch, encoder.device)))
-    encoder.train(training)
-    head.train(training)
+    try:
+        with torch.inference_mode():
+            parts = [part for chosen in _cut(order, lengths) for part in _answered(chosen, answer)]
+    finally:
+        encoder.train(training)
+        head.train(training)
     back = np.argsort(order, kind="stable")
     return {name: _in_order([part[name] for part in parts], back) for name in parts[0]} if parts else {}
+
+
+def _answered(chosen: Array, answer: Callable[[Array], dict[str, Any]]) -> list[dict[str, Any]]:
+    """The outputs for some examples, in halves where the memory does not suffice for all of them at once.
+
+    Raises:
+        OutOfMemory: it does not for a single one.
+    """
+    try:
+        return [answer(chosen)]
+    except (RuntimeError, MemoryError) as error:
+        if not out_of_memory(error):
+            raise
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    # Out here nothing holds the tensors of the attempt any more, as the exception did.
+    free()
+    if len(chosen) == 1:
+        raise OutOfMemory(
+            f"The memory does not suffice to predict a single example ({reason}). Lower max_length in the recipe, "
+            "set precision: bf16_states, choose a smaller encoder or run where there is more memory."
+        )
+    say(f"out of memory at {len(chosen)} examples: they are predicted in halves")
+    middle = len(chosen) // 2
+    return [part for half in (chosen[:middle], chosen[middle:]) for part in _answered(half, answer)]
 
 
 def _in_order(parts: Sequence[Any], back: Array) -> Any:
@@ -72,22 +104,3 @@ def _cut(order: Array, lengths: Array) -> list[Array]:
         batches.append(order[start:end])
         start = end
     return batches
-
-
-def tensors(batch: Mapping[str, Array], place: torch.device) -> dict[str, torch.Tensor]:
-    """A batch's arrays on the device."""
-    return {name: torch.from_numpy(array).to(place, non_blocking=True) for name, array in batch.items()}
-
-
-def to_device(module: nn.Module) -> None:
-    """Move a module to where things are computed: the first GPU if there is one."""
-    module.to("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def settle(threads: int) -> None:
-    """Make sums come out alike: a fixed number of threads, deterministic kernels only."""
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what deterministic cuBLAS asks for
-    torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True)
-    # A check for bugs that would cost time in every step.
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]

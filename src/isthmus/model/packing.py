@@ -8,139 +8,29 @@ The layout travels as a keyword argument of the encoder's forward: gradient chec
 forward, which runs inside the backward, where a context variable would be gone. A model that does not hand keyword
 arguments on is found out, not trusted (`_agrees`).
 
-Shapes: B rows, T tokens with padding, N real tokens, H width, h heads, d width of a head.
+Shapes: B rows, T tokens with padding, N real tokens, H width.
 """
 
 import inspect
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 from weakref import WeakKeyDictionary
 
-import numpy as np
 import torch
-from torch import Tensor, nn
-from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
-from transformers.integrations.sdpa_attention import sdpa_attention_forward
-from transformers.masking_utils import sdpa_mask
+from torch import Tensor
+from transformers import PreTrainedModel
 
 from isthmus.data.batch import Array
 from isthmus.log import say
+from isthmus.model.attention import LAYOUT, NAME, NotPackable
+from isthmus.model.layout import Layout, layout, worth_it
 
-NAME = "isthmus_packed"
-LAYOUT = "isthmus_layout"
-# Sequences of nearly one length share a call of the CPU's attention while that adds at most so many pairs of tokens.
-# Measured, one thread, forward and backward of 32 NLI-like sequences (965 tokens, longest 70), in ms: at 12 heads of
-# 64, all padded together 78, none padded 21, this 22; at 4 heads of 16, where calls cost more than sums: 12.8, 5.8
-# (7.7 one by one), 4.8.
-PAIRS_ADDED = 1000
 # How far packed and padded states of one input may differ, of the largest state, for an encoder to count as packable:
 # well above rounding, well below what a wrong position or a neighbour's token does.
 TOLERANCE, TOLERANCE_16_BITS = 1e-3, 5e-2
 TOKENS_TRIED = 8
-# A batch with less padding than a twentieth runs as it is: keeping its sequences apart costs more than that. (The
-# demo's pre-training, 2 % padding, two threads: 53 ms a step padded, 64 ms packed.)
-ALMOST_FULL = 0.95
-
-
-class NotPackable(Exception):
-    """An encoder needs something of its attention that a packed one does not give."""
-
-
-@dataclass(frozen=True)
-class Group:
-    """Sequences that go through attention together: `rows` of them, next to each other in the packed row.
-
-    `longest` tokens each; where some are shorter, `source` [rows * longest] says which of the group's tokens fills
-    each cell of the padded form (the first one fills the padding), `cells` [tokens] where each token stands in it, and
-    `keys` [rows, 1, 1, longest] which cells are real.
-    """
-
-    tokens: int
-    rows: int
-    longest: int
-    source: Tensor | None = None
-    cells: Tensor | None = None
-    keys: Tensor | None = None
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Where the sequences of a padded batch lie in its packed row: shortest first, so that equals are neighbours.
-
-    `lengths` in that order; `places` int64 [N]: the cell of the flattened [B, T] that each token comes from;
-    `positions` int64 [N]: which token of its sequence it is, from 0.
-    """
-
-    lengths: Array
-    places: Tensor
-    positions: Tensor
-
-    @cached_property
-    def offsets(self) -> Tensor:
-        """Where each sequence begins, and the end: int32 [B + 1]."""
-        ends = np.concatenate([[0], np.cumsum(self.lengths)]).astype(np.int32)
-        return torch.from_numpy(ends).to(self.places.device, non_blocking=True)
-
-    @cached_property
-    def groups(self) -> list[Group]:
-        """On a CPU many small calls without padding; on a GPU one call, as there calls are what costs."""
-        place = self.places.device
-        most = PAIRS_ADDED if place.type == "cpu" else math.inf
-        return [_group(self.lengths[first:end], place) for first, end in spans(self.lengths, most)]
-
-
-def layout(mask_BT: Tensor) -> Layout | None:
-    """The packed form of a batch padded on the right; None where there is hardly any padding, or no row of two tokens."""
-    # On a GPU this waits for the mask: the one number that the host needs is how long each row is.
-    lengths = mask_BT.sum(1).cpu().numpy()
-    width = mask_BT.shape[1]
-    if lengths.sum() > ALMOST_FULL * mask_BT.numel() or lengths.max() < 2:
-        return None
-    order = np.argsort(lengths, kind="stable")
-    order = order[lengths[order] > 0]
-    lengths = lengths[order]
-    positions = _counted(lengths)
-    places = np.repeat(order * width, lengths) + positions
-    device = mask_BT.device
-    return Layout(
-        lengths,
-        torch.from_numpy(places).to(device, non_blocking=True),
-        torch.from_numpy(positions).to(device, non_blocking=True),
-    )
-
-
-def _counted(lengths: Array) -> Array:
-    """0, 1, … up to each length, one after the other: int64 [sum of lengths]."""
-    starts = np.cumsum(lengths) - lengths
-    counted: Array = np.arange(lengths.sum()) - np.repeat(starts, lengths)
-    return counted
-
-
-def spans(lengths: Sequence[int] | Array, most: float) -> list[tuple[int, int]]:
-    """Ascending lengths cut into runs [first, end) whose padding adds at most `most` pairs of tokens."""
-    cut, first, pairs = [], 0, 0
-    for row, length in enumerate(map(int, lengths)):
-        if length**2 * (row - first) - pairs > most:
-            cut.append((first, row))
-            first, pairs = row, 0
-        pairs += length**2
-    return [*cut, (first, len(lengths))]
-
-
-def _group(lengths: Array, place: torch.device) -> Group:
-    rows, longest, tokens = len(lengths), int(lengths[-1]), int(lengths.sum())
-    if lengths[0] == longest:
-        return Group(tokens, rows, longest)
-    cells = np.repeat(np.arange(rows) * longest, lengths) + _counted(lengths)
-    source = np.zeros(rows * longest, dtype=np.int64)
-    source[cells] = np.arange(tokens)
-    keys = (np.arange(longest) < lengths[:, None])[:, None, None]
-    return Group(
-        tokens, rows, longest, *(torch.from_numpy(array).to(place) for array in (source, cells, keys))
-    )
 
 
 @dataclass(frozen=True)
@@ -158,13 +48,19 @@ class Packed:
         empty = states_NH.new_zeros(rows * width, states_NH.shape[1])
         return empty.index_copy(0, self.layout.places, states_NH).view(rows, width, -1)
 
+    def rows(self, cells_M: Tensor) -> Tensor:
+        """The rows of the packed row, int64 [M], of some real cells of the flattened [B, T]."""
+        rows_of = torch.empty(math.prod(self.shape), dtype=torch.int64, device=cells_M.device)
+        rows_of[self.layout.places] = torch.arange(len(self.layout.places), device=cells_M.device)
+        return rows_of[cells_M]
+
 
 def pack(encoder: PreTrainedModel, batch: Mapping[str, Tensor]) -> Packed | None:
     """The packed form of a batch's input_ids and attention_mask [B, T], for this encoder.
 
     None where the batch has no padding or the encoder cannot be packed: then it runs as it is.
     """
-    found = layout(batch["attention_mask"])
+    found = layout(batch["attention_mask"], batch["input_ids"].device)
     if found is None:
         return None
     start = first_position(encoder, batch["input_ids"], found)
@@ -238,7 +134,7 @@ def _agrees(encoder: PreTrainedModel, ids_BT: Tensor, found: Layout, start: int)
     mask = (torch.arange(width, device=ids_BT.device) < lengths[:, None]).long()
     padding = ids_BT[rows[1], -1]  # how the shortest row ends
     ids = torch.where(mask == 1, ids_BT[rows, :width], padding)
-    small = layout(mask)
+    small = layout(mask, mask.device)
     assert small is not None
     packed = _packed(ids, small, start)
     training = [module for module in encoder.modules() if module.training]
@@ -255,140 +151,7 @@ def _agrees(encoder: PreTrainedModel, ids_BT: Tensor, found: Layout, start: int)
     return bool((one - other).abs().max() <= tolerance * other.abs().max())
 
 
-def attention(
-    module: nn.Module,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attention_mask: Tensor | None,
-    *,
-    dropout: float = 0.0,
-    scaling: float | None = None,
-    is_causal: bool | None = None,
-    sliding_window: int | None = None,
-    **kwargs: Any,
-) -> tuple[Tensor, None]:
-    """What `transformers` calls: query [1, h, N, d], key and value to states [1, N, h, d].
-
-    `sliding_window`: a token sees those less than so many tokens away. Without a layout (a batch that is not packed)
-    this is `transformers`' own scaled_dot_product_attention, with its mask.
-
-    Raises:
-        NotPackable: the model asks for what is not made here, or has lost the layout on the way.
-    """
-    found: Layout | None = kwargs.pop(LAYOUT, None)
-    if found is None:
-        if attention_mask is not None and attention_mask.numel() == 1 < query.shape[2]:
-            raise NotPackable("it does not hand keyword arguments on to its attention")
-        kwargs |= {"dropout": dropout, "scaling": scaling, "is_causal": is_causal}
-        return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)  # type: ignore[no-any-return]
-    _refuse(module, query, key, found, is_causal, kwargs)
-    flat = [states.squeeze(0).transpose(0, 1) for states in (query, key, value)]
-    together = _flash if _has_flash(query) else _grouped
-    return together(module, flat, found, dropout, scaling, sliding_window).unsqueeze(0), None
-
-
-def _refuse(
-    module: nn.Module,
-    query: Tensor,
-    key: Tensor,
-    found: Layout,
-    is_causal: bool | None,
-    others: Mapping[str, Any],
-) -> None:
-    for name in ("position_bias", "softcap", "s_aux", "cache"):
-        if others.get(name) is not None:
-            raise NotPackable(f"its attention takes {name}")
-    if getattr(module, "is_causal", False) if is_causal is None else is_causal:
-        raise NotPackable("its attention is causal")
-    if not query.shape[2] == key.shape[2] == len(found.places):
-        raise NotPackable("its attention is not over the tokens of the input alone")
-
-
-def _grouped(
-    module: nn.Module,
-    states: Sequence[Tensor],
-    found: Layout,
-    dropout: float,
-    scaling: float | None,
-    window: int | None,
-) -> Tensor:
-    """Attention of query, key and value [N, h, d], group by group, to [N, h, d]."""
-    parts = []
-    sizes = [group.tokens for group in found.groups]
-    cut = [torch.split(each, sizes) for each in states]  # type: ignore[no-untyped-call]
-    for group, query, key, value in zip(found.groups, *cut, strict=True):
-        seen, _ = sdpa_attention_forward(
-            module,
-            _rows(query, group),
-            _rows(key, group),
-            _rows(value, group),
-            _mask(group, window, query.device),
-            dropout=dropout,
-            scaling=scaling,
-            is_causal=False,
-        )
-        flat = seen.flatten(0, 1)
-        parts.append(flat if group.cells is None else flat.index_select(0, group.cells))
-    return torch.cat(parts) if len(parts) > 1 else parts[0]
-
-
-def _rows(states: Tensor, group: Group) -> Tensor:
-    """A group's tokens [n, h, d] as its padded rows [rows, h, longest, d]; a view where nothing is to be padded."""
-    if group.source is not None:
-        states = states.index_select(0, group.source)
-    return states.unflatten(0, (group.rows, group.longest)).transpose(1, 2)  # type: ignore[no-untyped-call,no-any-return]
-
-
-def _mask(group: Group, window: int | None, device: torch.device) -> Tensor | None:
-    """Which keys a token of a group sees: bool, to be broadcast to [rows, h, longest, longest]; None for all."""
-    if window is None or group.longest <= window:
-        return group.keys
-    place = torch.arange(group.longest, device=device)
-    near = (place[:, None] - place[None]).abs() < window
-    if group.keys is None:
-        return near
-    # Padding sees everything: a row that sees nothing would bring NaN into the gradients.
-    return (group.keys & near) | ~group.keys.transpose(-1, -2)
-
-
-def _has_flash(query: Tensor) -> bool:
-    """Whether the flash kernels of a GPU take these states: half precision, heads of a usual width."""
-    width = query.shape[-1]
-    return (
-        query.is_cuda and query.dtype in (torch.float16, torch.bfloat16) and width % 8 == 0 and width <= 256
-    )
-
-
-def _flash(
-    module: nn.Module,
-    states: Sequence[Tensor],
-    found: Layout,
-    dropout: float,
-    scaling: float | None,
-    window: int | None,
-) -> Tensor:
-    """The same on a GPU, by the flash kernel for sequences of different lengths. Not run here: there was no GPU.
-
-    The operator below `torch.nn.attention.varlen.varlen_attn`, which has no dropout. Its backward is torch's own, and
-    follows `torch.use_deterministic_algorithms`. Grouped-query heads are the kernel's business.
-    """
-    longest, side = int(found.lengths[-1]), None if window is None else window - 1
-    seen: Tensor = torch.ops.aten._flash_attention_forward(
-        *states,
-        found.offsets,
-        found.offsets,
-        longest,
-        longest,
-        dropout,
-        False,  # not causal
-        False,  # no mask for debugging
-        scale=scaling,
-        window_size_left=side,
-        window_size_right=side,
-    )[0]
-    return seen
-
-
-AttentionInterface.register(NAME, attention)
-AttentionMaskInterface.register(NAME, sdpa_mask)
+def tokens_computed(encoder: PreTrainedModel, lengths: Array, cells: int) -> int:
+    """How many tokens the encoder has run on for a batch of so many `cells` whose rows have these lengths."""
+    packed = worth_it(lengths, cells) and _first_positions.get(encoder) is not None
+    return int(lengths.sum()) if packed else cells

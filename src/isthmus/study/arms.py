@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from isthmus.recipe import FROZEN
 from isthmus.study.format import StepEntry, StudyFile, grid_of, names_of, steps_of
 from isthmus.study.problems import Problems, did_you_mean, name_problem, shown
 from isthmus.study.recipes import RecipeOptions
@@ -98,8 +99,8 @@ def _grid(key: str, entry: Any, problems: Problems) -> dict[str, list[Any]] | No
     grid: dict[str, list[Any]] = {}
     for factor, values in raw.items():
         where: Where = ("arms", key, "grid", factor)
-        if factor not in RecipeOptions.model_fields:
-            text = did_you_mean(factor, RecipeOptions.model_fields)
+        if factor not in FROZEN:
+            text = did_you_mean(factor, FROZEN)
             problems.add(where, f"{shown(factor)} is not a training option.{text}")
             sound = False
             continue

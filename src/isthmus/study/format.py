@@ -68,6 +68,9 @@ class PretrainOptions(Strict):
     seed: Seed = Field(
         default=1, description="Seed of the weights, the tokenizer's sample and the order of the text."
     )
+    recipe: RecipeOptions | None = Field(
+        default=None, description="Options of this pre-training; they win over `recipe`."
+    )
 
 
 class EncoderEntry(Strict):
@@ -80,6 +83,11 @@ class EncoderEntry(Strict):
     revision: str | None = Field(
         default=None,
         description="Commit of the ready encoder; null = the hub's newest. Quote it: 1e10 is a number.",
+    )
+    recipe: RecipeOptions | None = Field(
+        default=None,
+        description="Options of every training on top of this encoder, and of its predictions; they win over the file's "
+        "`recipe`, and lose to an arm's own.",
     )
 
 
@@ -145,7 +153,7 @@ class StageOptions(RecipeOptions):
 
 
 class RecipeSection(Strict):
-    """Later wins: built-in defaults, `all`, the stage, the stage's `tasks`, the arm's own `recipe`."""
+    """Later wins: built-in defaults, `all`, the stage, the stage's `tasks`, the encoder's own `recipe`, the arm's."""
 
     all: RecipeOptions = Field(default_factory=RecipeOptions, description="Options of every training run.")
     pretrain: RecipeOptions = Field(default_factory=RecipeOptions, description="Pre-training of encoders.")
@@ -202,23 +210,39 @@ def names_of(step: StepEntry) -> list[str]:
     return [step.task] if step.task is not None else list(step.mix or ())
 
 
+def own_recipe(entry: EncoderEntry, stage: Stage) -> RecipeOptions | None:
+    """The options that stand at an encoder for a stage."""
+    if stage != "pretrain":
+        return entry.recipe
+    return entry.pretrain.recipe if entry.pretrain is not None else None
+
+
 def grid_of(arm: Any) -> Mapping[str, list[Any]]:
     """The grid of an arm, empty where it has none."""
     return arm.grid or {} if isinstance(arm, ArmEntry) else {}
 
 
+Level = tuple[tuple[str, ...], dict[str, Any]]
+"""The options that one place of the file gives, and the place."""
+
+
 def levels(
-    section: RecipeSection, stage: Stage, names: Sequence[str]
-) -> list[tuple[tuple[str, ...], dict[str, Any]]]:
+    file: RecipeSection,
+    stage: Stage,
+    names: Sequence[str],
+    encoder: str = "",
+    own: RecipeOptions | None = None,
+) -> list[Level]:
     """The options that the file gives for training on these tasks, with their places, weakest first.
 
-    What stands under `tasks` applies to training on that one task, not to mixtures it is part of.
+    What stands under `tasks` applies to training on that one task, not to mixtures it is part of; `own` are those that
+    stand at the encoder for this stage.
     """
-    part: RecipeOptions = getattr(section, stage)
-    found: list[tuple[tuple[str, ...], dict[str, Any]]] = [
-        (("recipe", "all"), section.all.given()),
-        (("recipe", stage), part.given()),
-    ]
+    part: RecipeOptions = getattr(file, stage)
+    found: list[Level] = [(("recipe", "all"), file.all.given()), (("recipe", stage), part.given())]
     if isinstance(part, StageOptions) and len(names) == 1 and names[0] in part.tasks:
         found.append((("recipe", stage, "tasks", names[0]), part.tasks[names[0]].given()))
+    if own is not None:
+        place = ("encoders", encoder, *(("pretrain",) if stage == "pretrain" else ()), "recipe")
+        found.append((place, own.given()))
     return found

@@ -13,10 +13,10 @@ from pydantic import TypeAdapter, ValidationError
 from isthmus.errors import UsageError
 from isthmus.study.arms import Arm, Link, expand_arms
 from isthmus.study.checks import Checks
-from isthmus.study.format import EncoderEntry, RecipeSection, StudyFile, levels
+from isthmus.study.format import EncoderEntry, RecipeSection, StudyFile, levels, own_recipe
 from isthmus.study.options import OptionChecks
 from isthmus.study.problems import Problems, prune
-from isthmus.study.recipes import Stage, combine
+from isthmus.study.recipes import STAGES, RecipeOptions, Stage, combine
 from isthmus.study.yamlfile import Document, Flaw, Where, YamlError, load
 from isthmus.tasks.files import PACKAGED, Collection, collect
 from isthmus.tasks.task import Task
@@ -39,7 +39,7 @@ class StudyError(UsageError):
 
 @dataclass(frozen=True)
 class PretrainedEncoder:
-    """An encoder that the study pre-trains; sizes in pieces, layers, units and tokens."""
+    """An encoder that the study pre-trains; sizes in pieces, layers, units and tokens. `own_recipes` are the training options that stand at it."""
 
     name: str
     data: tuple[str, ...]
@@ -54,6 +54,7 @@ class PretrainedEncoder:
     positions: int
     dropout: float
     seed: int
+    own_recipes: Mapping[Stage, RecipeOptions] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ class HubEncoder:
     name: str
     id: str
     revision: str | None
+    own_recipes: Mapping[Stage, RecipeOptions] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -86,16 +88,21 @@ class Study:
     tasks: Mapping[str, Task] = field(repr=False)
 
     def recipe_for(
-        self, stage: Stage, tasks: str | Sequence[str], overrides: Mapping[str, Any] | None = None
+        self,
+        encoder: str,
+        stage: Stage,
+        tasks: str | Sequence[str],
+        overrides: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
-        """The effective value of every option for training on one task, or on several in a mixture.
+        """The effective value of every option for training an encoder on one task, or on several in a mixture.
 
-        Later wins: built-in defaults, `recipe.all`, the stage, the stage's `tasks` (one task only),
-        `overrides` (a link's own options, for the intermediate stage). What the run does not read has its
+        Later wins: built-in defaults, `recipe.all`, the stage, the stage's `tasks` (one task only), the encoder's
+        own, `overrides` (a link's own options, for the intermediate stage). What the run does not read has its
         frozen value.
         """
         names = (tasks,) if isinstance(tasks, str) else tuple(tasks)
-        given = [values for _, values in levels(self.recipe, stage, names)]
+        own = self.encoders[encoder].own_recipes.get(stage)
+        given = [values for _, values in levels(self.recipe, stage, names, encoder, own)]
         return combine([*given, overrides or {}], stage, {self.tasks[name].kind for name in names})
 
 
@@ -184,12 +191,16 @@ def _study(file: StudyFile, path: Path, arms: Mapping[str, Arm], tasks: Mapping[
 
 
 def _encoder(name: str, entry: EncoderEntry) -> PretrainedEncoder | HubEncoder:
+    own = {stage: mine for stage in STAGES if (mine := own_recipe(entry, stage)) is not None}
     options = entry.pretrain
     if options is None:
-        return HubEncoder(name, entry.from_ or "", entry.revision)
-    values = options.model_dump() | {"data": tuple(options.data), "languages": _codes(options.languages)}
+        return HubEncoder(name, entry.from_ or "", entry.revision, own)
+    values = options.model_dump(exclude={"recipe"}) | {
+        "data": tuple(options.data),
+        "languages": _codes(options.languages),
+    }
     values["feed_forward"] = options.feed_forward or 4 * options.width
-    return PretrainedEncoder(name=name, **values)
+    return PretrainedEncoder(name=name, own_recipes=own, **values)
 
 
 def _codes(languages: list[str] | str) -> tuple[str, ...] | Literal["all"]:

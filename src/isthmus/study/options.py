@@ -3,11 +3,11 @@ encoders, and that some run reads them. An option that nothing reads would be a 
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from isthmus.study.checks import References
-from isthmus.study.format import StageOptions, levels
+from isthmus.study.format import StageOptions, levels, own_recipe
 from isthmus.study.problems import shown
 from isthmus.study.recipes import READ_BY, READ_BY_PREDICTION, STAGES, RecipeOptions, Stage, combine
 from isthmus.study.yamlfile import Where
@@ -18,12 +18,15 @@ READERS = {"text": "training on text without labels", "questions": "a task of qu
 
 @dataclass(frozen=True)
 class Run:
-    """One training run that the study asks for; `own` are an arm's own options, `place` where it stands."""
+    """One training run that the study asks for; `own` are an arm's own options, `place` where it stands. `encoder` is
+    the one trained; "" stands for all that have no options of their own.
+    """
 
     stage: Stage
     tasks: tuple[str, ...]
     place: Where = ()
     own: Mapping[str, Any] | None = None
+    encoder: str = ""
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,11 @@ class OptionChecks(References):
             if isinstance(part, StageOptions):
                 for name, options in part.tasks.items():
                     self._exclusive(("recipe", stage, "tasks", name), options.given())
+        for name, entry in self.file.encoders.items():
+            for stage in STAGES:
+                own = own_recipe(entry, stage)
+                for place, given in levels(section, stage, (), name, own)[2:]:
+                    self._exclusive(place, given)
         runs = list(self._runs())
         for run in runs:
             self._exclusive(run.place, run.own or {})
@@ -56,13 +64,20 @@ class OptionChecks(References):
                 self._length(effective)
                 self._code_switch(effective)
                 self._selection(effective)
+                self._oracle(effective)
+                self._adapters(effective)
         self._unread(runs)
 
     def _runs(self) -> Iterator[Run]:
-        """Every training run but those that differ in encoder or seed only."""
+        """Every training run but those that differ only in the seed, or in encoders without options of their own."""
         for name, entry in self.file.encoders.items():
             if entry.pretrain is not None:
-                yield Run("pretrain", tuple(entry.pretrain.data), ("encoders", name))
+                yield Run("pretrain", tuple(entry.pretrain.data), ("encoders", name), encoder=name)
+        particular = [name for name, entry in self.file.encoders.items() if entry.recipe is not None]
+        for encoder in ([] if len(particular) == len(self.file.encoders) else [""]) + particular:
+            yield from (replace(run, encoder=encoder) for run in self._fine_tunings())
+
+    def _fine_tunings(self) -> Iterator[Run]:
         for arm in self.arms.values():
             for position, link in enumerate(arm.links):
                 step = (position,) if isinstance(self.file.arms[arm.key], list) else ()
@@ -73,7 +88,9 @@ class OptionChecks(References):
 
     def _effective(self, run: Run) -> Effective:
         tasks = self.found(run.tasks)
-        given = [*levels(self.file.recipe, run.stage, run.tasks), (run.place, dict(run.own or {}))]
+        own = own_recipe(self.file.encoders[run.encoder], run.stage) if run.encoder else None
+        shared = levels(self.file.recipe, run.stage, run.tasks, run.encoder, own)
+        given = [*shared, (run.place, dict(run.own or {}))]
         kinds = {task.kind for task in tasks}
         return Effective(run, tasks, combine((values for _, values in given), run.stage, kinds), given)
 
@@ -98,6 +115,9 @@ class OptionChecks(References):
         for name, entry in self.file.encoders.items():
             if entry.pretrain is None or length <= entry.pretrain.positions:
                 continue
+            run = effective.run
+            if name != run.encoder and (run.encoder or own_recipe(entry, run.stage) is not None):
+                continue
             where = self._giver(effective, "max_length") or ("encoders", name, "pretrain", "positions")
             text = f"max_length {length} is more than the {entry.pretrain.positions} positions of the encoder"
             self.problems.add(where, f"{text} {shown(name)}: lower it, or raise positions.")
@@ -111,9 +131,34 @@ class OptionChecks(References):
         )
         self.problems.add(self._giver(effective, "code_switch"), f"{text} {parallel}.")
 
+    def _oracle(self, effective: Effective) -> None:
+        run = effective.run
+        if effective.options["select"] != "oracle_dev":
+            return
+        where = self._giver(effective, "select")
+        if run.stage != "target":
+            text = f"oracle_dev selects for targets, and this is read for {run.stage} training, too"
+            self.problems.add(where, f"{text}: write it under recipe.target.")
+            return
+        served = [task for task in self.found(self.file.targets) if task.training_set == run.tasks[0]]
+        if not any("dev" in task.splits for task in served):
+            text = f"no target that is trained on {run.tasks[0]} has development examples in other languages"
+            self.problems.add(where, f"{text}: write select: english_dev or last.")
+
+    def _adapters(self, effective: Effective) -> None:
+        if effective.options["lora_alpha"] is not None and effective.options["lora_rank"] is None:
+            self.problems.add(
+                self._giver(effective, "lora_alpha"), "is read with lora_rank alone: give that, too."
+            )
+        if effective.options["lora_rank"] is not None and effective.run.stage == "pretrain":
+            text = "adds to weights that were pre-trained: it cannot pre-train. Give it elsewhere"
+            self.problems.add(self._giver(effective, "lora_rank"), f"{text}.")
+
     def _selection(self, effective: Effective) -> None:
         run = effective.run
-        if effective.options["select"] == "last" or any("dev" in task.splits for task in effective.tasks):
+        if effective.options["select"] != "english_dev" or any(
+            "dev" in task.splits for task in effective.tasks
+        ):
             return
         if not any(task.is_trained for task in effective.tasks):
             return
@@ -150,7 +195,9 @@ class OptionChecks(References):
 
     def _untrained(self, where: Where, given: Mapping[str, Any]) -> None:
         for option in sorted(given.keys() - set(READ_BY_PREDICTION)):
-            text = f"nothing is trained for {shown(where[-1])}: only {' and '.join(READ_BY_PREDICTION)} are read."
+            *others, last = READ_BY_PREDICTION
+            read = f"{', '.join(others)} and {last}"
+            text = f"nothing is trained for {shown(where[-1])}: only {read} are read."
             self.problems.add(self._spot(where, option), text)
 
     def _reached(self, where: Where, task: Task, runs: Sequence[Run]) -> None:

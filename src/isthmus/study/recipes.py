@@ -24,7 +24,7 @@ BUILT_IN: Mapping[Stage, Mapping[str, Any]] = {
 }
 """Defaults of a stage where they differ: text for pre-training rarely has development examples."""
 
-READ_BY_PREDICTION = ("max_length", "threads")
+READ_BY_PREDICTION = ("max_length", "threads", "precision")
 """Options that predicting reads; of targets for which nothing is trained they are the only ones."""
 
 READ_BY: Mapping[str, frozenset[str]] = {
@@ -34,9 +34,30 @@ READ_BY: Mapping[str, frozenset[str]] = {
 """Options that only some tasks read: text without labels, questions on a text."""
 
 
+PRESETS: Mapping[str, Mapping[str, Any]] = {
+    "one-card-xl": {"precision": "bf16", "gradient_checkpointing": True},
+    "one-card-xxl": {"precision": "bf16_states", "gradient_checkpointing": True},
+    "one-card-lora": {
+        "precision": "bf16_states",
+        "gradient_checkpointing": True,
+        "lora_rank": 16,
+        "learning_rate": 2e-4,
+    },
+}
+"""Options for encoders that fill a card, by name. For each weight the first keeps 16 bytes (XLM-R XL: 52 GiB), the second
+8 (XXL: 80 GiB), the third 2 (XXL: 20 GiB)."""
+
+
 class RecipeOptions(Strict):
     """Training options; every one may be left out."""
 
+    preset: Literal["one-card-xl", "one-card-xxl", "one-card-lora"] | None = Field(
+        default=None,
+        description="Options by name, beside which others may stand and win. `one-card-xl` (an encoder of 3.5 billion "
+        "weights on 80 GB): precision bf16, gradient_checkpointing. `one-card-xxl` (10.7 billion on 140 GB): precision "
+        "bf16_states, gradient_checkpointing. `one-card-lora` (10.7 billion on 40 GB): as that, with lora_rank 16 and "
+        "learning_rate 2e-4.",
+    )
     learning_rate: Annotated[float, Field(gt=0, le=1), Written] = Field(
         default=1e-5, description="Peak learning rate of AdamW: linear warm-up to it, then linear decay to 0."
     )
@@ -88,9 +109,10 @@ class RecipeOptions(Strict):
     patience: Annotated[int, Field(ge=1, le=10**6), Written] = Field(
         default=30, description="Evaluations without gain after which training stops."
     )
-    select: Literal["english_dev", "last"] = Field(
+    select: Literal["english_dev", "oracle_dev", "last"] = Field(
         default="english_dev",
-        description="Which checkpoint is kept: the best on the English development examples, or the last. "
+        description="Which checkpoint is kept: the best on the English development examples; the best on those "
+        "of the languages to transfer to (an oracle: such scores are not zero-shot, and are marked); or the last. "
         "Pre-training keeps the last unless told otherwise.",
     )
     threads: Annotated[int, Field(ge=1, le=256), Written] = Field(
@@ -128,10 +150,41 @@ class RecipeOptions(Strict):
     n_best: Annotated[int, Field(ge=1, le=1000), Written] = Field(
         default=20, description="Questions on a text: starts and ends that are combined to answers."
     )
+    precision: Literal["fp32", "bf16", "bf16_states"] = Field(
+        default="fp32",
+        description="`fp32`; `bf16` = matrix products in bf16, weights and moments in fp32 (autocast); `bf16_states` "
+        "= weights, gradients and moments in bf16 with stochastic rounding, for encoders whose fp32 states exceed a "
+        "card. Predictions follow it.",
+    )
+    gradient_checkpointing: bool = Field(
+        default=False,
+        description="Keep one state per layer and compute the rest again in the backward pass: less memory, about "
+        "a third more time, the same gradients.",
+    )
+    micro_batch: Annotated[int, Field(ge=1, le=65536), Written] | None = Field(
+        default=None,
+        description="Most examples that go through the encoder at once; the update stays the whole batch's. null = "
+        "as many as the memory has room for.",
+    )
+    lora_rank: Annotated[int, Field(ge=1, le=4096), Written] | None = Field(
+        default=None,
+        description="Train low-rank additions (LoRA) of this rank to the encoder's linear layers, merged into the "
+        "weights at the end; null = train the weights themselves.",
+    )
+    lora_alpha: Annotated[float, Field(gt=0, le=10**6), Written] | None = Field(
+        default=None,
+        description="With `lora_rank`: scale of the additions, over the rank; null = twice the rank.",
+    )
+    rerun_collapsed: bool = Field(
+        default=False,
+        description="Train once more, with another seed that is recorded, if the model ends with one answer to "
+        "everything.",
+    )
 
     def given(self) -> dict[str, Any]:
-        """The options that the file gives here, with their values as numbers."""
-        return self.model_dump(include=self.model_fields_set & set(FROZEN))
+        """The options that the file gives here, with their values as numbers, those of a preset among them."""
+        preset = PRESETS[self.preset] if self.preset is not None else {}
+        return {**preset, **self.model_dump(include=self.model_fields_set & set(FROZEN))}
 
 
 def combine(levels: Iterable[Mapping[str, Any]], stage: Stage, kinds: Collection[str]) -> dict[str, Any]:
@@ -141,7 +194,7 @@ def combine(levels: Iterable[Mapping[str, Any]], stage: Stage, kinds: Collection
     `kinds` are those of READ_BY among the run's tasks. What the run does not read (`epochs` beside `steps`, the
     text options where nothing is text) gets its frozen value, so that it stays out of the spec.
     """
-    options = {name: field.default for name, field in RecipeOptions.model_fields.items()}
+    options = {name: RecipeOptions.model_fields[name].default for name in FROZEN}
     for level in (BUILT_IN[stage], *levels):
         options |= level
         if "epochs" in level and level.get("steps") is None:

@@ -1,31 +1,13 @@
-"""Accounting of a run: where its seconds go, how fast it is, and the line that tells a person."""
+"""How a run gets on: the line that tells a person."""
 
-import contextlib
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from isthmus.log import say
 
 LOG_EVERY_S = 5.0
 # The first steps of a process warm caches and allocators up; the speed shown leaves them out.
 STEPS_TO_WARM_UP = 10
-
-
-@dataclass
-class Clock:
-    """Seconds by purpose, over all processes of a run that was resumed."""
-
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @contextlib.contextmanager
-    def __call__(self, purpose: str) -> Iterator[None]:
-        """Count the time of the block for a purpose."""
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[purpose] = self.seconds.get(purpose, 0.0) + time.perf_counter() - start
 
 
 @dataclass

@@ -7,7 +7,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from isthmus.data import tokenize
-from isthmus.errors import DataError, Interrupted
+from isthmus.errors import DataError
 
 CLASSIFY = {"task": "cue", "family": "classify", "language": "here"}
 TEXT = {"task": "text", "family": "mlm", "language": "there"}
@@ -62,14 +62,6 @@ def test_equal_inputs_give_equal_bytes(unit, world: Path) -> None:
     tokenize.run([first, second])
     for path in first.folder.iterdir():
         assert path.read_bytes() == (second.folder / path.name).read_bytes()
-
-
-def test_a_signal_stops_between_chunks(unit, world: Path) -> None:
-    inputs = {"tokenizer": world / "tokenizer", "data": world / "data/cue/here"}
-    work = unit("tokens", CLASSIFY, inputs, interrupted=lambda: True)
-    with pytest.raises(Interrupted):
-        tokenize.run([work])
-    assert not work.commit.calls
 
 
 def test_folders_without_data_or_tokenizer_are_refused(unit, world: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import torch
 
 from isthmus.errors import DataError, Interrupted, UsageError
 from isthmus.evaluate import predict
@@ -79,10 +80,10 @@ def test_the_model_is_loaded_once_for_all_languages(model, target, monkeypatch: 
     folder = model("m")
     loads = []
     load = predict.encoders.load
-    monkeypatch.setattr(predict.encoders, "load", lambda path: (loads.append(path), load(path))[1])
+    monkeypatch.setattr(predict.encoders, "load", lambda *given: (loads.append(given), load(*given))[1])
     works = [target(folder, language) for language in ("here", "there")]
     predict.run(works)
-    assert loads == [folder] and all(work.commit.only["status"] == "ok" for work in works)
+    assert loads == [(folder, torch.float32)] and all(work.commit.only["status"] == "ok" for work in works)
 
 
 def test_a_units_bytes_do_not_depend_on_its_company(model, target) -> None:
@@ -97,7 +98,7 @@ def test_a_units_bytes_do_not_depend_on_its_company(model, target) -> None:
 
 def test_a_signal_stops_between_units_and_what_is_done_stays(model, target) -> None:
     folder = model("m")
-    asked = iter([False, False, True])
+    asked = iter([False, True])
     first = target(folder, "here", interrupted=lambda: next(asked))
     second = target(folder, "there", interrupted=lambda: next(asked))
     with pytest.raises(Interrupted):

@@ -12,7 +12,8 @@ from isthmus.data.tokenize import load
 from isthmus.errors import DataError
 from isthmus.families import choice
 from isthmus.model import encoder as encoders
-from isthmus.model.infer import infer, tensors
+from isthmus.model.device import tensors
+from isthmus.model.infer import infer
 from isthmus.recipe import full
 from isthmus.train import stage
 from tests.unit.conftest import ARCHITECTURE, FILLERS
@@ -125,7 +126,7 @@ def test_text_becomes_ids_choice_by_choice(world: Path) -> None:
 
 def test_a_choice_is_made_among_the_examples_own(monkeypatch: pytest.MonkeyPatch) -> None:
     flat = torch.tensor([1.0, 3.0, -1.0, -2.5, -2.0], requires_grad=True)
-    monkeypatch.setattr(encoders, "hidden_states", lambda *_: torch.zeros(5, 1, 1))
+    monkeypatch.setattr(encoders, "first_states", lambda *_: torch.zeros(5, 1))
     batch = {"counts": torch.tensor([2, 3]), "labels": torch.tensor([1, 2])}
     outputs = choice.outputs(None, lambda _: flat.detach(), batch)
     assert outputs["prediction"].tolist() == [1, 0] and outputs["prediction"].dtype == np.int32

@@ -19,7 +19,8 @@ from isthmus.errors import DataError
 from isthmus.evaluate.metrics.answers import normalise
 from isthmus.families import span
 from isthmus.model import encoder as encoders
-from isthmus.model.infer import infer, settle, tensors
+from isthmus.model.device import settle, tensors
+from isthmus.model.infer import infer
 from isthmus.recipe import full
 from tests.unit.conftest import ARCHITECTURE
 
@@ -254,7 +255,7 @@ def test_a_span_without_characters_is_no_answer() -> None:
 
 def test_outputs_are_the_best_spans_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     examples = read([([5], "A B C", NONE), ([5], "D", NONE)], n_best=3, max_answer_length=2)
-    batch = tensors(collate(examples, n_best=3, max_answer_length=2), "cpu")
+    batch = tensors(collate(examples, n_best=3, max_answer_length=2), torch.device("cpu"))
     logits = torch.full((2, 8, 2), 50.0)  # question and padding: high, and not to be chosen
     logits[0, 4:7] = torch.tensor([[3.0, 0.0], [1.0, 2.0], [0.0, 4.0]])
     logits[0, 0], logits[1, 0] = torch.tensor([0.5, 0.25]), torch.tensor([1.0, 1.0])
@@ -275,7 +276,9 @@ def test_outputs_are_the_best_spans_in_order(monkeypatch: pytest.MonkeyPatch) ->
 def test_with_enough_candidates_the_best_span_of_all_is_found(seed: int, size: int, longest: int) -> None:
     random = np.random.default_rng(seed)
     examples = read([([5], " ".join("ABCDEFGHIJKL"[:size]), NONE)], max_length=20)
-    batch = tensors(collate(examples, max_length=20, n_best=20, max_answer_length=longest), "cpu")
+    batch = tensors(
+        collate(examples, max_length=20, n_best=20, max_answer_length=longest), torch.device("cpu")
+    )
     logits = random.normal(size=(1, batch["input_ids"].shape[1], 2)).astype(np.float32)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(span, "_logits", lambda *_: torch.from_numpy(logits))
@@ -299,7 +302,7 @@ def test_the_head_is_xlmrs_and_only_the_context_can_answer() -> None:
     ours = span.head(config, {}).eval()
     ours.load_state_dict(theirs.state_dict(), strict=False)
     ours.qa_outputs.load_state_dict(theirs.qa_outputs.state_dict())
-    batch = tensors(collate(read([([5, 6], "A B C", (["B C"], [2])), ([7], "D", NONE)])), "cpu")
+    batch = tensors(collate(read([([5, 6], "A B C", (["B C"], [2])), ([7], "D", NONE)])), torch.device("cpu"))
     expected = theirs(batch["input_ids"], attention_mask=batch["attention_mask"])
     losses = []
     for logits, side in ((expected.start_logits, "starts"), (expected.end_logits, "ends")):
@@ -361,7 +364,9 @@ def test_a_toy_task_is_learned() -> None:
     losses = []
     for number in range(40):
         for batch_rows in span.epoch(examples, options, number, 1):
-            loss = span.loss(encoder, head, tensors(span.collate(examples, batch_rows, options, 1), "cpu"))
+            loss = span.loss(
+                encoder, head, tensors(span.collate(examples, batch_rows, options, 1), torch.device("cpu"))
+            )
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

@@ -16,7 +16,7 @@ from isthmus.data.batch import Specials
 from isthmus.errors import DataError
 from isthmus.families import tag
 from isthmus.model import encoder as encoders
-from isthmus.model.infer import settle, tensors
+from isthmus.model.device import settle, tensors
 from isthmus.recipe import full
 from tests.unit.conftest import ARCHITECTURE
 
@@ -128,8 +128,10 @@ def test_a_label_stands_on_the_first_piece_of_its_word() -> None:
     batch = tag.collate(read([([[10, 11], [12]], [4, 5]), ([[13]], [-1])]), np.arange(2), RECIPE, 1)
     assert batch["input_ids"].tolist() == [[0, 10, 11, 12, 2], [0, 13, 2, 1, 1]]
     assert batch["attention_mask"].tolist() == [[1] * 5, [1, 1, 1, 0, 0]]
-    assert batch["first"].tolist() == [[0, 1, 0, 1, 0], [0, 1, 0, 0, 0]]
-    assert batch["labels"].tolist() == [[-100, 4, -100, 5, -100], [-100] * 5]
+    assert batch["words"].tolist() == [1, 3, 6] and batch["labels"].tolist() == [4, 5, -100]
+    second = tag.part(batch, 1, 2)
+    assert second["words"].tolist() == [1] and second["labels"].tolist() == [-100]
+    assert second["input_ids"].tolist() == [[0, 13, 2, 1, 1]]
 
 
 def test_a_long_sentence_is_cut_between_words() -> None:
@@ -146,7 +148,7 @@ def test_a_long_sentence_is_cut_between_words() -> None:
 def test_a_word_longer_than_the_room_is_unknown() -> None:
     examples = read([([[10], list(range(20, 27)), [11]], [0, 1, 2]), ([list(range(30, 36))], [3])])
     assert segments(examples) == [[0, 10, 3, 11, 2], [0, *range(30, 36), 2]]
-    assert tag.collate(examples, np.arange(1), RECIPE, 1)["labels"].tolist() == [[-100, 0, 1, 2, -100]]
+    assert tag.collate(examples, np.arange(1), RECIPE, 1)["labels"].tolist() == [0, 1, 2]
 
 
 words_of_sentences = st.lists(st.lists(st.integers(1, 9), min_size=1, max_size=12), min_size=1, max_size=6)
@@ -160,7 +162,7 @@ def test_no_word_is_lost_whatever_the_length(sizes: list[list[int]], max_length:
     examples = read(rows, max_length)
     assert tag.everything(examples)[1].max() <= max_length
     batch = tag.collate(examples, np.arange(len(examples)), RECIPE, 1)
-    assert batch["first"].sum() == sum(map(len, sizes))
+    assert len(batch["words"]) == sum(map(len, sizes))
     assert tag.predictions(examples, by_rule(examples), {}).column("prediction").to_pylist() == [
         tags for _, tags in rows
     ]
@@ -211,9 +213,13 @@ def test_the_head_is_xlmrs() -> None:
     ours = tag.head(config, {"labels": ["a", "b", "c"]}).eval()
     ours.load_state_dict(theirs.classifier.state_dict(prefix="classifier."))
     batch = tensors(
-        tag.collate(read([([[10, 11], [12]], [2, 0]), ([[13]], [1])]), np.arange(2), RECIPE, 1), "cpu"
+        tag.collate(read([([[10, 11], [12]], [2, 0]), ([[13]], [1])]), np.arange(2), RECIPE, 1),
+        torch.device("cpu"),
     )
-    expected = theirs(batch["input_ids"], attention_mask=batch["attention_mask"], labels=batch["labels"])
+    labels = torch.full_like(batch["input_ids"], -100).flatten()
+    labels[batch["words"]] = batch["labels"]
+    labels = labels.view_as(batch["input_ids"])
+    expected = theirs(batch["input_ids"], attention_mask=batch["attention_mask"], labels=labels)
     assert torch.allclose(tag.loss(theirs.roberta, ours, batch), expected.loss)
     best = expected.logits.argmax(-1)
     assert [tags.tolist() for tags in tag.outputs(theirs.roberta, ours, batch)["prediction"]] == [
@@ -242,13 +248,15 @@ def test_a_toy_task_is_learned() -> None:
     losses = []
     for number in range(40):
         for batch_rows in tag.epoch(examples, recipe, number, 1):
-            loss = tag.loss(encoder, head, tensors(tag.collate(examples, batch_rows, recipe, 1), "cpu"))
+            loss = tag.loss(
+                encoder, head, tensors(tag.collate(examples, batch_rows, recipe, 1), torch.device("cpu"))
+            )
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             decay.step()
             losses.append(float(loss.detach()))
-    batch = tensors(tag.collate(examples, np.arange(64), recipe, 1), "cpu")
+    batch = tensors(tag.collate(examples, np.arange(64), recipe, 1), torch.device("cpu"))
     said = tag.outputs(encoder, head, batch)
     assert losses[0] > 0.7 and losses[-1] < 0.02
     assert tag.score(examples, said) == 1.0

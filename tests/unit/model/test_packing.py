@@ -7,8 +7,9 @@ import torch
 from transformers import AutoConfig, AutoModel
 
 from isthmus.data.batch import specials
+from isthmus.model import attention, packing
 from isthmus.model import encoder as encoders
-from isthmus.model import packing
+from isthmus.model import layout as layouts
 from isthmus.train import loop, stage
 from tests.unit.conftest import ARCHITECTURE
 from tests.unit.train.test_stage import CUE, FAST, TEXT, TWIN
@@ -86,14 +87,14 @@ def test_states_and_gradients_are_those_of_padded_batches(kind: str, dtype: torc
     packed, wanted = encoders.hidden_states(ours, batch()), padded(theirs, batch())
     # EuroBERT's norms compute in float32 whatever the weights are.
     tolerance = 1e-10 if dtype == torch.float64 and kind != "eurobert" else 1e-5
-    assert packing._first_positions[ours] == start and ours.config._attn_implementation == packing.NAME
+    assert packing._first_positions[ours] == start and ours.config._attn_implementation == attention.NAME
     assert distance(packed, wanted[-1]) < tolerance
     mine, other = gradients(ours, packed), gradients(theirs, wanted[-1])
     assert mine.keys() == other.keys() and len(mine) >= 20
     # Against the largest of all: the key's bias, for one, has no gradient but rounding.
     largest = max(g.abs().max() for g in other.values())
     assert all((mine[name] - other[name]).abs().max() < tolerance * largest for name in mine)
-    for one, two in zip(encoders.all_hidden_states(ours, batch()), wanted, strict=True):
+    for one, two in zip(encoders.all_hidden_states(ours, batch(), normalise=False), wanted, strict=True):
         assert distance(one, two) < tolerance
 
 
@@ -156,7 +157,7 @@ def test_attention_dropout_is_the_models_and_off_outside_training(kind: str) -> 
     name = "attention_dropout" if kind == "modernbert" else "attention_probs_dropout_prob"
     encoder = model(kind, {**KINDS[kind][1], name: 0.5})
     outputs = []
-    seen = packing._grouped
+    seen = attention._grouped
 
     def watch(module, states, layout, dropout, scaling, window):
         ones = [*states[:2], torch.ones_like(states[2])]
@@ -164,7 +165,7 @@ def test_attention_dropout_is_the_models_and_off_outside_training(kind: str) -> 
         return seen(module, states, layout, dropout, scaling, window)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(packing, "_grouped", watch)
+        patch.setattr(attention, "_grouped", watch)
         for training in (True, False):
             outputs.clear()
             encoders.hidden_states(
@@ -179,7 +180,7 @@ def test_attention_dropout_is_the_models_and_off_outside_training(kind: str) -> 
 
 def test_gradient_checkpointing_keeps_the_sequences_apart() -> None:
     one, other = model(*XLMR).train(), model(*XLMR).train()
-    one.gradient_checkpointing_enable()
+    encoders.checkpoint_layers(one)
     mine = gradients(one, encoders.hidden_states(one, batch()))
     for name, gradient in gradients(other, encoders.hidden_states(other, batch())).items():
         assert torch.equal(mine[name], gradient)
@@ -192,7 +193,7 @@ def test_trying_an_encoder_out_leaves_no_trace() -> None:
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    found = packing.layout(batch()["attention_mask"])
+    found = layouts.layout(batch()["attention_mask"], torch.device("cpu"))
     assert packing.first_position(encoder, batch()["input_ids"], found) == 2
     assert torch.equal(torch.rand(3), expected)
     assert [module.training for module in encoder.modules()] == modes
@@ -247,11 +248,11 @@ def test_encoders_with_an_attention_of_their_own_run_padded(kind: str, capsys: p
 
 @pytest.mark.parametrize("name", ["position_bias", "softcap", "s_aux"])
 def test_an_attention_that_takes_more_is_refused(name: str) -> None:
-    found = packing.layout(batch()["attention_mask"])
+    found = layouts.layout(batch()["attention_mask"], torch.device("cpu"))
     states = torch.zeros(1, 2, sum(LENGTHS), 8)
-    with pytest.raises(packing.NotPackable, match=name):
-        packing.attention(
-            torch.nn.Module(), states, states, states, None, **{packing.LAYOUT: found, name: 1.0}
+    with pytest.raises(attention.NotPackable, match=name):
+        attention.attention(
+            torch.nn.Module(), states, states, states, None, **{attention.LAYOUT: found, name: 1.0}
         )
 
 
@@ -259,9 +260,9 @@ def test_saved_folders_know_nothing_of_it(world: Path, tmp_path: Path) -> None:
     encoder = encoders.create(ARCHITECTURE, specials(world / "tokenizer"), 1).eval()
     few = {**batch(), "input_ids": batch()["input_ids"].clamp(max=20)}
     states = encoders.hidden_states(encoder, few)
-    assert encoder.config._attn_implementation == packing.NAME
+    assert encoder.config._attn_implementation == attention.NAME
     encoders.save(encoder, world / "tokenizer", tmp_path)
-    assert packing.NAME not in (tmp_path / "config.json").read_text()
+    assert attention.NAME not in (tmp_path / "config.json").read_text()
     assert "attn" not in " ".join(json.loads((tmp_path / "config.json").read_text()))
     loaded = AutoModel.from_pretrained(tmp_path).eval()
     assert loaded.config._attn_implementation == "sdpa"
@@ -270,18 +271,18 @@ def test_saved_folders_know_nothing_of_it(world: Path, tmp_path: Path) -> None:
 
 
 def test_a_layout_is_the_rows_in_order_of_length() -> None:
-    found = packing.layout(torch.tensor([[1, 1, 1], [1, 0, 0], [0, 0, 0], [1, 0, 0]]))
+    found = layouts.layout(torch.tensor([[1, 1, 1], [1, 0, 0], [0, 0, 0], [1, 0, 0]]), torch.device("cpu"))
     assert found.lengths.tolist() == [1, 1, 3] and found.offsets.tolist() == [0, 1, 2, 5]
     assert found.places.tolist() == [3, 9, 0, 1, 2] and found.positions.tolist() == [0, 0, 0, 1, 2]
-    assert packing.layout(torch.ones(2, 3)) is None
+    assert layouts.layout(torch.ones(2, 3), torch.device("cpu")) is None
 
 
 def test_groups_are_runs_of_about_one_length() -> None:
-    assert packing.spans([1, 2, 2, 5], 0) == [(0, 1), (1, 3), (3, 4)]
-    assert packing.spans([1, 2, 2, 5], 3) == [(0, 3), (3, 4)]
-    assert packing.spans([1, 2, 2, 5], 3 * 25) == [(0, 4)]
+    assert layouts.spans([1, 2, 2, 5], 0) == [(0, 1), (1, 3), (3, 4)]
+    assert layouts.spans([1, 2, 2, 5], 3) == [(0, 3), (3, 4)]
+    assert layouts.spans([1, 2, 2, 5], 3 * 25) == [(0, 4)]
     ascending = np.sort(np.random.default_rng(1).integers(5, 80, 64))
-    cut = packing.spans(ascending, 1000)
+    cut = layouts.spans(ascending, 1000)
     assert [end for _, end in cut[:-1]] == [first for first, _ in cut[1:]]
     for first, end in cut:
         assert ascending[end - 1] ** 2 * (end - first) - (ascending[first:end] ** 2).sum() <= 1000
@@ -290,10 +291,10 @@ def test_groups_are_runs_of_about_one_length() -> None:
 @pytest.mark.parametrize("most", [0, 100, float("inf")])
 @pytest.mark.parametrize("window", [None, 3])
 def test_every_grouping_gives_the_same_attention(most: float, window: int | None, monkeypatch) -> None:
-    monkeypatch.setattr(packing, "PAIRS_ADDED", most)
-    found = packing.layout(batch()["attention_mask"])
+    monkeypatch.setattr(layouts, "PAIRS_ADDED", most)
+    found = layouts.layout(batch()["attention_mask"], torch.device("cpu"))
     query, key, value = torch.randn(3, sum(LENGTHS), 2, 8, dtype=torch.float64, requires_grad=True)
-    ours = packing._grouped(torch.nn.Module(), [query, key, value], found, 0.0, None, window)
+    ours = attention._grouped(torch.nn.Module(), [query, key, value], found, 0.0, None, window)
     which = torch.repeat_interleave(torch.arange(len(LENGTHS)), torch.tensor(found.lengths))
     place = torch.arange(len(which))
     allowed = which[:, None] == which
@@ -309,9 +310,9 @@ def test_every_grouping_gives_the_same_attention(most: float, window: int | None
 
 
 def test_no_token_of_a_window_sees_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(packing, "PAIRS_ADDED", float("inf"))
-    (group,) = packing.layout(batch([9, 2])["attention_mask"]).groups
-    seen = packing._mask(group, 3, torch.device("cpu"))
+    monkeypatch.setattr(layouts, "PAIRS_ADDED", float("inf"))
+    (group,) = layouts.layout(batch([9, 2])["attention_mask"], torch.device("cpu")).groups
+    seen = attention._mask(group, 3, torch.device("cpu"))
     assert seen.shape == (2, 1, 9, 9) and seen.any(-1).all()
     assert seen[0, 0, 1].nonzero().flatten().tolist() == [0, 1]  # the shortest comes first
     assert seen[1, 0, 4].nonzero().flatten().tolist() == [2, 3, 4, 5, 6]
@@ -319,13 +320,13 @@ def test_no_token_of_a_window_sees_nothing(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_the_flash_kernel_is_called_as_its_signature_asks() -> None:
     """Where there is no GPU: shapes alone, by torch's own description of the operator."""
-    found = packing.layout(batch()["attention_mask"])
-    on_meta = packing.Layout(found.lengths, found.places.to("meta"), found.positions.to("meta"))
+    found = layouts.layout(batch()["attention_mask"], torch.device("cpu"))
+    on_meta = layouts.Layout(found.lengths, found.places.to("meta"), found.positions.to("meta"))
     states = [torch.empty(sum(LENGTHS), 2, 8, dtype=torch.bfloat16, device="meta") for _ in range(3)]
     for window in (None, 5):
-        seen = packing._flash(torch.nn.Module(), states, on_meta, 0.1, None, window)
+        seen = attention._flash(torch.nn.Module(), states, on_meta, 0.1, None, window)
         assert seen.shape == (sum(LENGTHS), 2, 8) and on_meta.offsets.dtype == torch.int32
-    assert not packing._has_flash(torch.empty(5, 2, 8, dtype=torch.bfloat16))
+    assert not attention._has_flash(torch.empty(5, 2, 8, dtype=torch.bfloat16))
 
 
 @pytest.mark.parametrize(
@@ -353,5 +354,11 @@ def test_ten_steps_of_training_have_the_losses_of_padded_ones(
 
 
 def test_hardly_any_padding_is_run_as_it_is() -> None:
-    assert packing.layout((torch.arange(40) < torch.tensor([[40], [40], [37]])).long()) is None
-    assert packing.layout((torch.arange(40) < torch.tensor([[40], [40], [30]])).long()) is not None
+    assert (
+        layouts.layout((torch.arange(40) < torch.tensor([[40], [40], [37]])).long(), torch.device("cpu"))
+        is None
+    )
+    assert (
+        layouts.layout((torch.arange(40) < torch.tensor([[40], [40], [30]])).long(), torch.device("cpu"))
+        is not None
+    )

@@ -10,7 +10,7 @@ from isthmus.model import encoder as encoders
 from isthmus.model import vocabulary
 from isthmus.model.vocabulary import Compaction, Part, always, by_adamw, compact, decay_rows, decayed
 from isthmus.recipe import full
-from isthmus.train.optimizer import adamw, set_rate
+from isthmus.train.optimizer import make, set_rate
 from tests.unit.conftest import ARCHITECTURE
 
 CPU = torch.device("cpu")
@@ -106,7 +106,7 @@ def test_the_decay_is_the_optimisers_to_the_bit(rate: float, decay: float) -> No
     torch.manual_seed(1)
     table = torch.randn(300, 33) * 0.05
     weight = nn.Parameter(table.clone())
-    optimizer = adamw({"w": weight}, full({"weight_decay": decay}))
+    optimizer = make({"w": weight}, full({"weight_decay": decay}), 1)
     rates = [rate * part / RATES[0] for part in RATES]
     for now in rates:
         weight.grad = torch.zeros_like(weight)

@@ -7,6 +7,7 @@ import pytest
 
 from isthmus.recipe import elide
 from isthmus.study.load import Arm, HubEncoder, Link, PretrainedEncoder, Study, load_study
+from isthmus.study.recipes import PRESETS, RecipeOptions
 
 REPOSITORY = Path(__file__).parents[3]
 BASE = (REPOSITORY / "tests" / "studies" / "bad" / "base.yaml").read_text(encoding="utf-8")
@@ -39,7 +40,7 @@ def test_the_default_study() -> None:
     assert found.arms["squad"] == Arm("squad", (Link(("squad",)),), {}, "squad")
     (mixture,) = found.arms["all-mixed"].links
     assert len(mixture.tasks) == 9 and mixture.cap == 2**17
-    spec = elide(found.recipe_for("pretrain", tiny.data))
+    spec = elide(found.recipe_for("tiny", "pretrain", tiny.data))
     assert spec["select"] == "last"
     assert spec["learning_rate"] == 3e-3
 
@@ -124,10 +125,10 @@ def test_precedence_of_options(tmp_path: Path) -> None:
         ),
     )
     expected = {"batch_size": 8, "warmup": 0.3, "clip": 4.0, "patience": 9}
-    assert elide(found.recipe_for("intermediate", "mnli", {"patience": 9})) == expected
-    mixture = elide(found.recipe_for("intermediate", ["mnli", "pawsx"]))
+    assert elide(found.recipe_for("tiny", "intermediate", "mnli", {"patience": 9})) == expected
+    mixture = elide(found.recipe_for("tiny", "intermediate", ["mnli", "pawsx"]))
     assert mixture == {"batch_size": 8, "warmup": 0.3, "clip": 3.0, "patience": 6}
-    assert elide(found.recipe_for("target", "mnli")) == {
+    assert elide(found.recipe_for("tiny", "target", "mnli")) == {
         "batch_size": 8,
         "epochs": 2.0,
         "warmup": 0.2,
@@ -136,10 +137,33 @@ def test_precedence_of_options(tmp_path: Path) -> None:
     }
 
 
+def test_an_encoders_own_options_win_over_the_stages_and_lose_to_the_arms(tmp_path: Path) -> None:
+    found = study(
+        tmp_path,
+        ("  tiny:\n", "  tiny:\n    recipe: {preset: one-card-lora, lora_rank: 4, batch_size: 4}\n"),
+        ("{learning_rate: 2e-5}", "{learning_rate: 2e-5, tasks: {mnli: {batch_size: 64}}}"),
+    )
+    lora = {"precision": "bf16_states", "gradient_checkpointing": True, "lora_rank": 4, "learning_rate": 2e-4}
+    assert elide(found.recipe_for("tiny", "intermediate", "mnli")) == {**lora, "batch_size": 4}
+    assert elide(found.recipe_for("tiny", "intermediate", "mnli", {"batch_size": 2}))["batch_size"] == 2
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_is_its_options_and_what_stands_beside_it_wins(tmp_path: Path, name: str) -> None:
+    found = study(tmp_path, ("{epochs: 2}", f"{{preset: {name}, epochs: 2}}"))
+    spec = elide(found.recipe_for("tiny", "target", "mnli"))
+    assert spec == {**PRESETS[name], "epochs": 2.0} and "preset" not in spec
+    found = study(tmp_path, ("{epochs: 2}", f"{{preset: {name}, precision: fp32}}"))
+    assert found.recipe_for("tiny", "target", "mnli")["precision"] == "fp32"
+    # The reference page says what a preset is: all of it.
+    described = RecipeOptions.model_fields["preset"].description or ""
+    assert all(option in described for option in PRESETS[name])
+
+
 def test_text_in_a_mixture_reads_the_text_options(tmp_path: Path) -> None:
     found = study(tmp_path, ("  all: {batch_size: 32}", "  all: {mask_rate: 0.3}"))
-    assert "mask_rate" not in elide(found.recipe_for("intermediate", "mnli"))
-    assert elide(found.recipe_for("intermediate", ("mnli", "wikipedia")))["mask_rate"] == 0.3
+    assert "mask_rate" not in elide(found.recipe_for("tiny", "intermediate", "mnli"))
+    assert elide(found.recipe_for("tiny", "intermediate", ("mnli", "wikipedia")))["mask_rate"] == 0.3
 
 
 @pytest.mark.parametrize("hub", ["./hub", "../hub", "some/hub", "/srv/hub"])

@@ -12,8 +12,9 @@ from safetensors.torch import load_file
 from isthmus.errors import Interrupted
 from isthmus.families import classify
 from isthmus.recipe import full
-from isthmus.train import loop, stage
+from isthmus.train import prepare, stage
 from isthmus.train.optimizer import rate_at
+from isthmus.train.run import Run
 from isthmus.work import Work
 from tests.unit.conftest import ARCHITECTURE
 from tests.unit.train.conftest import CUE, FAST, TEXT, TWIN, digests
@@ -37,7 +38,7 @@ def pair(train, monkeypatch: pytest.MonkeyPatch):
     def run(**options) -> tuple[Work, Work]:
         part = train("part", **options)
         with monkeypatch.context() as patch:
-            patch.setattr(stage, "compacted", lambda *_: None)
+            patch.setattr(prepare, "compacted", lambda *_: None)
             return part, train("whole", **options)
 
     return run
@@ -60,7 +61,7 @@ def same(part: Work, whole: Work) -> None:
     )
 
 
-def unseen(job: loop.Run) -> np.ndarray:
+def unseen(job: Run) -> np.ndarray:
     return np.setdiff1d(np.arange(job.compaction.rows["all"]), job.compaction.kept.numpy())
 
 
@@ -78,7 +79,7 @@ def test_rows_never_seen_have_the_decay_of_the_checkpoint_that_is_kept(
     pair, train, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start = weights(train("start", recipe={**RECIPE, "learning_rate": 0.0, "select": "last"}))[TABLE]
-    jobs: list[loop.Run] = []
+    jobs: list[Run] = []
     loop_train = stage.train
     monkeypatch.setattr(stage, "train", lambda job: jobs.append(job) or loop_train(job))
     scores = iter([0.2, 0.9, 0.4] * 2)
@@ -86,7 +87,7 @@ def test_rows_never_seen_have_the_decay_of_the_checkpoint_that_is_kept(
     options = {**RECIPE, "weight_decay": 0.1, "learning_rate": 1e-2}
     part, whole = pair(recipe=options)
     same(part, whole)
-    assert part.commit.only["details"]["best_step"] == 20
+    assert part.commit.only["details"]["selected"]["step"] == 20
     rows = unseen(jobs[0])
     assert len(rows) > 20
     expected = start[rows].clone()
@@ -109,7 +110,7 @@ def test_it_resumes_to_the_same_bytes(train, after: int) -> None:
 def test_the_state_holds_the_rows_that_are_trained_alone(train, tmp_path: Path) -> None:
     with pytest.raises(Interrupted):
         train("broken", after=9)
-    (state,) = (tmp_path / "state" / "broken").glob("*/tensors.safetensors")
+    (state,) = (tmp_path / "state" / "broken").glob("*/*/tensors.safetensors")
     saved = load_file(state)
     resumed = train("broken").commit.only["details"]["embedding_rows"]
     tables = {name: t for name, t in saved.items() if name.endswith(TABLE) and t.dim() == 2}

@@ -9,7 +9,8 @@ import torch
 from isthmus.errors import Interrupted, OutOfMemory
 from isthmus.families import choice, classify, mlm, span, tag
 from isthmus.model import encoder as encoders
-from isthmus.train import loop
+from isthmus.recipe import full
+from isthmus.train import gradient as gradient_of
 from tests.unit.conftest import ARCHITECTURE
 from tests.unit.train.conftest import CUE, TEXT, TWIN, digests
 from tests.unit.train.test_compaction import weights
@@ -31,10 +32,9 @@ def batch_of(name: str) -> dict[str, np.ndarray]:
     batch = padded(LENGTHS)
     rows = np.arange(7)
     if name == "tag":
-        labels = np.full_like(batch["input_ids"], -100)
-        for row, words in enumerate(WORDS):
-            labels[row, 1 : 1 + words] = (row + np.arange(words)) % 2
-        return {**batch, "first": (labels >= 0).astype(np.int64), "labels": labels}
+        width = batch["input_ids"].shape[1]
+        cells = [row * width + 1 + np.arange(words) for row, words in enumerate(WORDS)]
+        return {**batch, "words": np.concatenate(cells), "labels": np.concatenate(cells) % 2}
     if name == "span":
         shown = batch["attention_mask"].copy()
         shown[:, :3] = 0
@@ -61,14 +61,14 @@ def run_of(name: str, interrupted=lambda: False) -> tuple[SimpleNamespace, Simpl
     head = FAMILIES[name].head(encoder.config, {"labels": ["no", "yes"]})
     encoders.set_dropout(head, 0.0)
     task = SimpleNamespace(family=FAMILIES[name], head=head)
-    return SimpleNamespace(encoder=encoder, seed=1, interrupted=interrupted), task
+    return SimpleNamespace(encoder=encoder, seed=1, interrupted=interrupted, recipe=full({})), task
 
 
 def gradients(name: str, size: int) -> tuple[float, dict[str, torch.Tensor]]:
     run, task = run_of(name)
     batch = batch_of(name)
     examples = len(batch.get("counts", batch["input_ids"]))
-    loss = loop.sum_gradients(run, 0, task, batch, examples, size)
+    loss = gradient_of.sum_gradients(run, 0, task, batch, examples, size)
     named = [*run.encoder.named_parameters(), *task.head.named_parameters(prefix="head")]
     return float(loss), {key: p.grad.clone() for key, p in named if p.grad is not None}
 
@@ -193,13 +193,13 @@ def test_a_signal_is_heeded_between_two_parts_of_a_step(train, monkeypatch: pyte
 
 def test_a_step_that_was_left_counts_for_nothing(train, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = train("whole", recipe={"steps": 3})
-    sum_gradients, calls = loop.sum_gradients, []
+    sum_gradients, calls = gradient_of.sum_gradients, []
 
     def leaves_the_second(*arguments) -> torch.Tensor | None:
         calls.append(sum_gradients(*arguments))
         return None if len(calls) == 2 else calls[-1]
 
-    monkeypatch.setattr(loop, "sum_gradients", leaves_the_second)
+    monkeypatch.setattr(gradient_of, "sum_gradients", leaves_the_second)
     assert digests(train("left", recipe={"steps": 3}).folder) == digests(whole.folder)
     assert len(calls) == 4
 

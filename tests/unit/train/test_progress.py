@@ -2,8 +2,9 @@ import re
 
 import pytest
 
+from isthmus.clock import Clock
 from isthmus.train import progress
-from isthmus.train.progress import Clock, Progress, duration
+from isthmus.train.progress import Progress, duration
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ from safetensors.torch import load_file
 from isthmus.errors import DataError, Interrupted, UsageError
 from isthmus.families import classify, mlm
 from isthmus.recipe import full
-from isthmus.train import loop, stage
+from isthmus.train import loop, prepare, stage
+from isthmus.train.run import Facts, Run
 from isthmus.work import Work
 from tests.unit.conftest import ARCHITECTURE
 from tests.unit.train.conftest import CUE, FAST, TEXT, TWIN, digests
@@ -59,7 +60,7 @@ def test_an_interrupted_run_ends_with_the_bytes_of_an_uninterrupted_one(
         train("broken", **options, after=after)
     resumed = train("broken", **options)
     assert digests(whole.folder) == digests(resumed.folder)
-    kept = ("steps", "examples", "tokens", "dev", "last_losses", "best_step")
+    kept = ("steps", "examples", "tokens", "dev", "last_losses", "selected")
     details = [work.commit.only["details"] for work in (whole, resumed)]
     assert {k: details[0][k] for k in kept} == {k: details[1][k] for k in kept}
 
@@ -83,8 +84,8 @@ def test_a_stop_between_two_timed_saves_goes_back_to_the_last_one(
     steps = []
     count = loop.count
 
-    def killed(facts: loop.Facts, rows: object, batch: object) -> None:
-        count(facts, rows, batch)
+    def killed(run: Run, facts: Facts, step: object) -> None:
+        count(run, facts, step)
         steps.append(facts.step)
         if len(steps) == 7:
             raise KeyboardInterrupt  # as sudden as it gets without a signal
@@ -147,7 +148,7 @@ def test_a_step_that_is_not_finite_stops_before_the_update(
     monkeypatch.setattr(stage.encoders, "save", lambda *_: pytest.fail("a diverged model was saved"))
     train_loop = stage.train
 
-    def watch(run: loop.Run) -> loop.Facts:
+    def watch(run: Run) -> Facts:
         seen[0] = {name: p.detach().clone() for name, p in run.parameters.items()}
         facts = train_loop(run)
         seen[1] = {name: p.detach().clone() for name, p in run.parameters.items()}
@@ -186,7 +187,7 @@ def test_the_best_checkpoint_is_kept_or_the_last(train, monkeypatch: pytest.Monk
     scores = iter([0.2, 0.9, 0.4] * 2)
     monkeypatch.setattr(classify, "score", lambda *_: next(scores))
     best, last = train("best"), train("last", recipe={"select": "last"})
-    assert best.commit.only["details"]["best_step"] == 10
+    assert best.commit.only["details"]["selected"]["step"] == 10
     assert digests(last.folder) == digests(plain.folder) != digests(best.folder)
     assert [entry["step"] for entry in best.commit.only["details"]["dev"]] == [5, 10, 12]
 
@@ -195,7 +196,7 @@ def test_training_stops_when_patience_is_out(train, monkeypatch: pytest.MonkeyPa
     scores = iter([0.5, 0.4, 0.5, 0.3, 0.2, 0.1])
     monkeypatch.setattr(classify, "score", lambda *_: next(scores))
     details = train(recipe={"eval_every": 1, "patience": 3}).commit.only["details"]
-    assert details["steps"] == 4 and details["best_step"] == 1
+    assert details["steps"] == 4 and details["selected"]["step"] == 1
 
 
 def test_a_mixture_scores_the_mean_and_draws_whole_batches_at_the_rates(train) -> None:
@@ -213,31 +214,31 @@ def test_steps_come_from_epochs_and_the_cap() -> None:
             return self.batches
 
     recipe = full({"epochs": 2.5})
-    assert len(stage.plan([64], [Counted(8)], recipe, None, 1)) == 20
-    assert len(stage.plan([64, 16], [Counted(8), Counted(2)], recipe, 32, 1)) == 15
-    assert len(stage.plan([64], [Counted(8)], full({"steps": 7}), None, 1)) == 7
+    assert len(prepare.plan([64], [Counted(8)], recipe, None, 1)) == 20
+    assert len(prepare.plan([64, 16], [Counted(8), Counted(2)], recipe, 32, 1)) == 15
+    assert len(prepare.plan([64], [Counted(8)], full({"steps": 7}), None, 1)) == 7
 
 
 def test_fewer_examples_are_a_part_of_more() -> None:
     rows = np.arange(100)
-    few, many = stage.choose(rows, 10, 1, "cue"), stage.choose(rows, 40, 1, "cue")
+    few, many = prepare.choose(rows, 10, 1, "cue"), prepare.choose(rows, 40, 1, "cue")
     assert len(few) == 10 and set(few.tolist()) < set(many.tolist()) < set(rows.tolist())
-    assert set(few.tolist()) != set(stage.choose(rows, 10, 2, "cue").tolist())
-    assert stage.choose(rows, None, 1, "cue").tolist() == rows.tolist()
+    assert set(few.tolist()) != set(prepare.choose(rows, 10, 2, "cue").tolist())
+    assert prepare.choose(rows, None, 1, "cue").tolist() == rows.tolist()
 
 
 def test_an_example_is_chosen_with_all_its_parts() -> None:
     windows = np.repeat(np.arange(20), 3)
-    chosen = stage.choose(windows, 5, 1, "cue")
+    chosen = prepare.choose(windows, 5, 1, "cue")
     assert len(chosen) == 15 and len(set(windows[chosen].tolist())) == 5
 
 
 def test_development_examples_come_evenly_from_all_datasets() -> None:
     rows = np.array([0, 0, 1, 2, 2, 3, 4, 5, 6, 7])  # of a set with two and one with six examples
-    assert stage.first_of_each(rows, [2, 6], 3).tolist() == [0, 1, 2, 3, 4]
-    assert stage.first_of_each(rows, [2, 6], 6).tolist() == [0, 1, 2, 3, 4, 5, 6, 7]
-    assert stage.first_of_each(rows, [8], 2).tolist() == [0, 1, 2]
-    assert stage.first_of_each(rows, [8], 500).tolist() == list(range(10))
+    assert prepare.first_of_each(rows, [2, 6], 3).tolist() == [0, 1, 2, 3, 4]
+    assert prepare.first_of_each(rows, [2, 6], 6).tolist() == [0, 1, 2, 3, 4, 5, 6, 7]
+    assert prepare.first_of_each(rows, [8], 2).tolist() == [0, 1, 2]
+    assert prepare.first_of_each(rows, [8], 500).tolist() == list(range(10))
 
 
 def test_only_the_chosen_examples_are_trained_on(train, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,66 @@
+"""Where things are computed, how exactly, and what happens when there is no room."""
+
+import os
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+
+import torch
+from torch import Tensor, nn
+
+from isthmus.data.batch import Array
+
+# What decides how a batch is laid out or cut: asked of a device, it would make the host wait.
+ON_HOST = ("attention_mask", "counts", "limits")
+
+# How torch's allocator of main memory says that there is none, on Windows and elsewhere.
+NO_MEMORY = ("not enough memory", "can't allocate memory")
+
+
+def autocast(precision: str, place: torch.device) -> AbstractContextManager[None]:
+    """Matrix products in bf16, sums and norms in float32, unless the recipe's precision is fp32."""
+    return torch.autocast(place.type, torch.bfloat16, enabled=precision != "fp32")
+
+
+def states_dtype(precision: str) -> torch.dtype:
+    """The type that a recipe's precision keeps an encoder's weights in."""
+    return torch.bfloat16 if precision == "bf16_states" else torch.float32
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that there is not enough memory, on a device or in the machine."""
+    told = any(text in str(error) for text in NO_MEMORY)
+    return told or isinstance(error, (torch.OutOfMemoryError, MemoryError))
+
+
+def free() -> None:
+    """Give the device's allocator back what an attempt left behind."""
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def tensors(batch: Mapping[str, Array], place: torch.device) -> dict[str, Tensor]:
+    """A batch's arrays on the device, but for those that the host reads."""
+    return {
+        name: torch.from_numpy(array) if name in ON_HOST else tensor(array, place)
+        for name, array in batch.items()
+    }
+
+
+def tensor(array: Array, place: torch.device) -> Tensor:
+    """An array on the device; a GPU fetches it while the host goes on."""
+    made = torch.from_numpy(array)
+    return made.pin_memory().to(place, non_blocking=True) if place.type == "cuda" else made.to(place)
+
+
+def to_device(module: nn.Module) -> None:
+    """Move a module to where things are computed: the first GPU if there is one."""
+    module.to("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def settle(threads: int) -> None:
+    """Make sums come out alike: a fixed number of threads, deterministic kernels only."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what deterministic cuBLAS asks for
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True)
+    # A check for bugs that would cost time in every step.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]

@@ -1,0 +1,84 @@
+"""The gradient of a batch, whole or in micro-batches that the memory has room for."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from isthmus import families
+from isthmus.data.batch import Array
+from isthmus.data.seeds import number
+from isthmus.errors import OutOfMemory
+from isthmus.log import say
+from isthmus.model.device import autocast, free, out_of_memory, tensors
+from isthmus.train.run import Facts, Run, State
+from isthmus.train.task import Task
+
+
+def accumulate(
+    run: Run, state: State, step: int, task: Task, rows: Array, batch: Mapping[str, Array]
+) -> Tensor | None:
+    """Add the gradient of the batch's mean loss to the parameters; returns the loss, or None if a signal came.
+
+    Where the memory does not suffice, the micro-batch is halved, for the rest of the run, and the step begins anew.
+
+    Raises:
+        OutOfMemory: a single example is too large.
+    """
+    while True:
+        try:
+            size = min(state.facts.micro_batch or len(rows), len(rows))
+            summed = sum_gradients(run, step, task, batch, len(rows), size)
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error):
+                raise
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        else:
+            if summed is None:
+                state.optimizer.zero_grad()
+            return summed
+        # Out here nothing holds the tensors of the attempt any more, as the exception did.
+        state.optimizer.zero_grad()
+        free()
+        halve(state.facts, step, size, reason)
+
+
+def sum_gradients(
+    run: Run, step: int, task: Task, batch: Mapping[str, Array], examples: int, size: int
+) -> Tensor | None:
+    """Forward and backward for `size` examples at a time. A micro-batch without a term (no masked piece) is left out."""
+    cut = getattr(task.family, "part", families.part)
+    weigh = getattr(task.family, "weight", families.weight)
+    task.head.train()
+    losses, terms = [], weigh(batch)
+    for index, start in enumerate(range(0, examples, size)):
+        if index and run.interrupted():
+            return None
+        part = batch if size >= examples else cut(batch, start, min(start + size, examples))
+        if not weigh(part):
+            continue
+        torch.manual_seed(number(run.seed, "dropout", step, index))
+        with autocast(run.recipe.precision, run.encoder.device):
+            loss = task.family.loss(run.encoder, task.head, tensors(part, run.encoder.device))
+        loss = loss * (weigh(part) / terms)
+        loss.backward()
+        losses.append(loss.detach())
+    return torch.stack(losses).sum()
+
+
+def halve(facts: Facts, step: int, size: int, reason: str) -> None:
+    """Half as many examples at once from here on.
+
+    Raises:
+        OutOfMemory: it is one already.
+    """
+    if size == 1:
+        raise OutOfMemory(
+            f"The memory does not suffice for a single example at step {step + 1} ({reason}). Lower max_length in "
+            "the recipe, choose a smaller encoder or run where there is more memory; the last saved state is kept."
+        )
+    facts.micro_batch, facts.halved = (size + 1) // 2, facts.halved + 1
+    say(
+        f"step {step + 1}: out of memory; batches go in parts of at most {facts.micro_batch} examples from here "
+        "on, which changes no update but by rounding and the draws of dropout"
+    )
