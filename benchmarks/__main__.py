@@ -15,7 +15,7 @@ from benchmarks.machine import facts
 from benchmarks.prediction import prediction
 from benchmarks.scale import FULL, QUICK, Scale
 from benchmarks.study import study
-from benchmarks.verdict import MISSED, NO_DATA, exit_code
+from benchmarks.verdict import MISSED, NO_DATA, Target, exit_code
 
 RESULTS = Path(__file__).parent / "results"
 Part = Callable[[Mapping[str, Any], Scale, Path, Callable[[str], None]], dict[str, Any]]
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"benchmarks: {error}", file=sys.stderr)
             return NO_DATA
         except ChildFailed as error:
-            print(f"benchmarks: {error}", file=sys.stderr)
+            print(f"benchmarks: nothing was measured. {error}", file=sys.stderr)
             return MISSED
         print(report.write(results, "" if scale is FULL else "quick: toy sizes, no measurement"))
     return exit_code(found)
@@ -62,11 +62,11 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run(parts: Sequence[str], scale: Scale, work: Path, results: Path) -> list[dict[str, Any]]:
-    """Measure some parts and write their results, each as soon as it is there.
+    """Measure some parts and write their results, each as soon as it is there. One that breaks does not stop the others.
 
     Raises:
         NoData: the texts are absent.
-        ChildFailed: a measurement ended with an error.
+        ChildFailed: they could not be prepared.
     """
     say = teller(scale)
     prepared: dict[str, Any] = {}
@@ -77,7 +77,10 @@ def run(parts: Sequence[str], scale: Scale, work: Path, results: Path) -> list[d
     found = []
     for name in parts:
         start = time.monotonic()
-        result = PARTS[name](prepared, scale, work, say)
+        try:
+            result = PARTS[name](prepared, scale, work, say)
+        except ChildFailed as error:
+            result = broken(error)
         result |= {
             "part": name,
             "machine": facts(),
@@ -92,6 +95,13 @@ def run(parts: Sequence[str], scale: Scale, work: Path, results: Path) -> list[d
         say(f"{name} took {result['took_s']:.0f} s" + (f"; MISSED: {'; '.join(missed)}" if missed else ""))
         found.append(result)
     return found
+
+
+def broken(error: ChildFailed) -> dict[str, Any]:
+    """The result of a part that ended with an error: a target missed."""
+    print(f"benchmarks: {error}", file=sys.stderr, flush=True)
+    ended = Target("the measurement ran to its end", 0, at_least=1)
+    return {"skipped": f"it ended with an error ({str(error).splitlines()[-1]})", "targets": [ended.json()]}
 
 
 def prepare(scale: Scale, work: Path, texts: Path) -> dict[str, Any]:

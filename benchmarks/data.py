@@ -20,7 +20,7 @@ from isthmus.tasks.task import Task
 from isthmus.units import fetch_spec, training_task
 
 LANGUAGES = ("de", "en", "es", "fr", "hi", "ru", "sw", "zh")
-TRAINED_ON = ("mnli", "udpos", "panx", "squad")
+TRAINED_ON = ("mnli", "udpos", "squad")
 VOCABULARY, LINES_PER_LANGUAGE, COVERAGE = 110_000, 40_000, 0.9995
 ROWS_TOGETHER = "examples of both published splits that the mirror has: training and matched development"
 
@@ -38,7 +38,7 @@ def prepare(job: Mapping[str, Any]) -> dict[str, Any]:
     together(folder / "data" / "mnli" / "en")
     first_rows(folder / "data" / "xnli", job["predicted_per_language"])
     texts = {language: xnli(mirror, language) for language in LANGUAGES}
-    rows = learn(texts, VOCABULARY, folder / "tokenizer")
+    rows = learn(texts, VOCABULARY, LINES_PER_LANGUAGE, folder / "tokenizer")
     for name, language in wanted:
         tokenized(name, tasks[name].family, language, folder)
     settle(job["threads"])
@@ -81,14 +81,18 @@ def fetched(task: Task, language: str, folder: Path, mirror: Path) -> None:
     source = task.sources[0]
     spec = fetch_spec(task, language, source, task.request(source, language), "hub")
     place = folder / "data" / task.name / language
-    fetch.run([unit(place, spec, {"hub": mirror}, f"{task.name}/{language}")[0]])
+    work, _ = unit(place, spec, {"hub": mirror}, f"{task.name}/{language}")
+    fetch.run([work])
+    work.state.rmdir()
 
 
 def tokenized(name: str, family: str, language: str, folder: Path) -> None:
     """The tokens of `data/<task>/<language>` in `tokens/<task>/<language>`, by the tokenize stage."""
     spec = {"task": name, "family": family, "language": language}
     inputs = {"tokenizer": folder / "tokenizer", "data": folder / "data" / name / language}
-    tokenize.run([unit(folder / "tokens" / name / language, spec, inputs, f"{name}/{language}")[0]])
+    work, _ = unit(folder / "tokens" / name / language, spec, inputs, f"{name}/{language}")
+    tokenize.run([work])
+    work.state.rmdir()
 
 
 def xnli(mirror: Path, language: str) -> list[str]:
@@ -100,10 +104,10 @@ def xnli(mirror: Path, language: str) -> list[str]:
     return found
 
 
-def learn(texts: Mapping[str, Sequence[str]], vocabulary: int, place: Path) -> int:
-    """A tokenizer of some texts by language, by the functions of its stage; gives its rows."""
+def learn(texts: Mapping[str, Sequence[str]], vocabulary: int, lines: int, place: Path) -> int:
+    """A tokenizer of at most so many lines of each language, by the functions of its stage; gives its rows."""
     place.mkdir(parents=True, exist_ok=True)
-    sentences = list(tokenizer.sample(texts, LINES_PER_LANGUAGE, 1))
+    sentences = list(tokenizer.sample(texts, lines, 1))
     return tokenizer.write(tokenizer.learn(sentences, vocabulary, COVERAGE, 1), place)
 
 

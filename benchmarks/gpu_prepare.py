@@ -14,6 +14,7 @@ from isthmus.tasks.files import catalogue
 
 # The largest tensor of a small encoder has to fit a shard of 16 MiB, in bf16: 20,000 rows of 384 do.
 VOCABULARY = 20_000
+LINES_PER_LANGUAGE = 4_000
 SCRAPS = ("data",)
 
 
@@ -26,7 +27,7 @@ def world(folder: Path, mirror: Path) -> None:
             shutil.copytree(Path(name, part), folder / "timing" / part)
     small = folder / "small"
     texts = {language: text(mirror, language) for language in TEXT_LANGUAGES}
-    rows = data.learn(texts, VOCABULARY, small / "tokenizer")
+    rows = data.learn(texts, VOCABULARY, LINES_PER_LANGUAGE, small / "tokenizer")
     for language, lines in texts.items():
         place = small / "data" / "text" / language
         place.mkdir(parents=True)

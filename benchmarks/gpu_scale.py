@@ -70,7 +70,7 @@ H200 = GpuScale(
     },
     pretraining={
         "precision": "bf16",
-        "steps": 12_000,
+        "steps": 4_000,
         "tokens_per_batch": 32_768,
         "max_length": 128,
         "learning_rate": 1e-3,

@@ -8,7 +8,6 @@ NEEDED = (
     "nyu-mll/glue/mnli",
     "facebook/xnli/en",
     "google/xtreme/udpos.English",
-    "google/xtreme/PAN-X.en",
     "rajpurkar/squad/plain_text",
 )
 

@@ -62,8 +62,8 @@ FULL = Scale(
     window_steps=4,
     # At 8 examples a third of a step is AdamW, which costs the same for any number of tokens.
     linear_batches=(16, 32, 64),
-    linear_steps=5,
-    bf16_steps=5,
+    linear_steps=4,
+    bf16_steps=4,
 )
 
 QUICK = Scale(

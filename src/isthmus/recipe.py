@@ -78,6 +78,9 @@ class Recipe:
     """Train low-rank additions to the encoder's linear layers instead of its weights; None = train the weights."""
     lora_alpha: float | None = None
     """Scale of the additions, over the rank; None = twice the rank."""
+    pool: str = "normalised"
+    """Retrieval: normalised = states of every layer go through the encoder's last LayerNorm, where it has one of its own
+    (XLM-R XL, XXL), before they are averaged; raw = as they are."""
     rerun_collapsed: bool = False
     """Train once more, with another seed, if the model ends with one answer to everything."""
 

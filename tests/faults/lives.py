@@ -5,6 +5,7 @@ second. A child tells on a pipe which part of the work it is in, and what it is 
 """
 
 import contextlib
+import fcntl
 import functools
 import hashlib
 import json
@@ -40,7 +41,7 @@ PHASES = {
 START, BETWEEN = "start", "in between"
 ON_DISK = ("fsync", "replace", "rename", "link", "unlink", "mkdir", "rmdir")
 # Details of a manifest that a run of less than fifty steps has from all of them.
-OF_EVERY_STEP = ("last_losses", "dev", "best_step", "steps", "examples", "tokens")
+OF_EVERY_STEP = ("last_losses", "dev", "selected", "steps", "examples", "tokens")
 LONGEST_S = 60.0
 
 
@@ -72,7 +73,9 @@ class Life:
 # In the child ---------------------------------------------------------------------------------------------------
 
 
-def run(folder: str, arguments: list[str], save_every_s: float, end: End | None, notes: Connection) -> None:
+def run(
+    folder: str, arguments: list[str], save_every_s: float, locks: bool, end: End | None, notes: Connection
+) -> None:
     """Run `isthmus ARGUMENTS` in the folder, with its output in the file `log`."""
     os.chdir(folder)
     log = os.open("log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -87,6 +90,8 @@ def run(folder: str, arguments: list[str], save_every_s: float, end: End | None,
         "another isthmus than the one beside the tests"
     )
     loop.SAVE_EVERY_S, loop.SAVES_SHARE = save_every_s, 0
+    if not locks:
+        fcntl.flock = lambda *_: None
     for place, phase in PHASES.items():
         _tell(place, phase, notes)
     _count(notes, end)
@@ -185,10 +190,12 @@ class Lives:
         self.receipt.unlink(missing_ok=True)
         (self.folder.path / "log").unlink(missing_ok=True)
 
-    def live(self, end: End | None = None, save_every_s: float = -1.0) -> Life:
-        """One life; without an end it is the job's own. It saves its state every so many seconds (-1: every step)."""
+    def live(self, end: End | None = None, save_every_s: float = -1.0, locks: bool = True) -> Life:
+        """One life; without an end it is the job's own. It saves its state every so many seconds (-1: every step).
+        Without `locks`, those of files do nothing, as on some network file systems.
+        """
         ear, notes = self.context.Pipe(duplex=False)
-        options = (str(self.folder.path), self.arguments, save_every_s, end, notes)
+        options = (str(self.folder.path), self.arguments, save_every_s, locks, end, notes)
         process = self.context.Process(target=run, args=options)
         process.start()
         notes.close()
@@ -209,7 +216,7 @@ class Lives:
         start = time.monotonic()
         due = start + end.after if end and end.call is None and end.phase == START else float("inf")
         listens, stack, times = end is not None and end.number == signal.SIGKILL, [], []
-        entered = 0
+        entered, hit = 0, None
         while life.seconds < LONGEST_S:
             wait = min(due - time.monotonic(), LONGEST_S) if listens else LONGEST_S
             told = ear.poll(max(0.0, wait))
@@ -217,11 +224,13 @@ class Lives:
             if not told and life.seconds < LONGEST_S:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, end.number)
-                due = float("inf")
+                due, hit = float("inf"), life.phase
                 continue
             try:
                 kind, what = ear.recv()
             except EOFError:
+                # Who is killed says no more; who is asked to stop leaves its phases first.
+                life.phase = life.phase if hit is None or end.number == signal.SIGKILL else hit
                 return
             if kind == "listens":
                 listens = True

@@ -41,6 +41,7 @@ INTRODUCED = {
     "micro_batch": None,
     "lora_rank": None,
     "lora_alpha": None,
+    "pool": "normalised",
     "rerun_collapsed": False,
 }
 

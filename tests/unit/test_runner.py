@@ -1,6 +1,7 @@
 """The runner: hits import nothing heavy, failures publish nothing, statuses pass on, results name all of their code."""
 
 import json
+import signal
 import sys
 import types
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from isthmus import errors, jobs, receipt, runner
 from isthmus.errors import DataError, EnvironmentMismatch, UsageError
 from isthmus.jobs import JobTable, Unit
+from isthmus.stop import Stop, Stopped
 from isthmus.store import Store
 
 ENTRY = "isthmus.spec"  # any module of the package will do: the stage itself is a fake
@@ -18,7 +20,6 @@ ENTRY = "isthmus.spec"  # any module of the package will do: the stage itself is
 @pytest.fixture
 def bench(tmp_path, monkeypatch):
     """Runs units of fake stages in a store of their own."""
-    monkeypatch.setattr("signal.signal", lambda *_: None)
     monkeypatch.setattr(runner, "outside", lambda *_: [])
     return Bench(tmp_path, monkeypatch)
 
@@ -37,7 +38,7 @@ class Bench:
         module.run = run
         self.monkeypatch.setitem(sys.modules, f"fake_{name}", module)
 
-    def run(self, unit: Unit, **changes) -> dict[str, receipt.Outcome]:
+    def run(self, unit: Unit, stop: Stop | None = None, **changes) -> dict[str, receipt.Outcome]:
         job = self.table.add("rule", unit.name, [unit])
         document = {
             **job.document(self.path, self.store.root, None),
@@ -45,7 +46,7 @@ class Bench:
             **changes,
         }
         (self.path / "job.json").write_text(json.dumps(document))
-        runner.run_job(self.path / "job.json", job.receipt(self.path))
+        runner.run_job(self.path / "job.json", job.receipt(self.path), stop)
         return receipt.read(job.receipt(self.path))
 
 
@@ -213,6 +214,38 @@ def test_a_machine_that_runs_out_has_its_own_exit_codes(bench, error, code):
     with pytest.raises(errors.IsthmusError) as caught:
         bench.run(Unit("train", "a", {}))
     assert caught.value.exit_code == code
+
+
+def test_a_signal_during_a_commit_ends_the_job_when_the_artifact_is_there(bench):
+    stop, unit = Stop(), Unit("train", "a", {})
+    rename = Path.rename
+
+    def signalled(path: Path, target: Path) -> Path:
+        stop.asked = True
+        return rename(path, target)
+
+    bench.stage("train", writing("x"))
+    bench.monkeypatch.setattr(Path, "rename", signalled)
+    with pytest.raises(Stopped):
+        bench.run(unit, stop)
+    assert bench.store.find("train", unit.digest({})) is not None
+    assert not list(bench.path.glob("a-*.json"))
+    assert list((bench.store.root / ".work").iterdir()) == []
+
+
+def test_a_stage_with_grace_sees_the_signal_and_ends_itself(bench):
+    stop, seen = Stop(), []
+
+    def run(works):
+        with works[0].graceful():
+            stop._heard(signal.SIGTERM, None)
+            seen.append(works[0].interrupted())
+        seen.append("goes on")
+
+    bench.stage("train", run)
+    with pytest.raises(Stopped):
+        bench.run(Unit("train", "a", {}), stop)
+    assert seen == [True]
 
 
 def test_a_missing_job_document_says_who_writes_it(tmp_path):

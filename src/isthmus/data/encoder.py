@@ -7,7 +7,7 @@ import json
 import shutil
 from collections.abc import Sequence
 
-from isthmus.errors import DataError, Interrupted
+from isthmus.errors import DataError
 from isthmus.log import say
 from isthmus.work import Work
 
@@ -24,8 +24,6 @@ def run(works: Sequence[Work]) -> None:
     for work in works:
         source = work.spec["source"]
         for path in encoder_files(work.inputs["hub"], source["id"], work.spec["files"]):
-            if work.interrupted():
-                raise Interrupted(f"Stopped while fetching {work.name}. Run the same command again to go on.")
             shutil.copyfile(path, work.folder / path.name)
         _check(work)
         size = sum(path.stat().st_size for path in work.folder.iterdir())

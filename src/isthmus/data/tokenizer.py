@@ -19,7 +19,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, normalizers, pre_tokeniz
 from tokenizers.models import Unigram
 
 from isthmus.data.seeds import stream
-from isthmus.errors import DataError, Interrupted
+from isthmus.errors import DataError
 from isthmus.log import say
 from isthmus.work import Work
 
@@ -39,13 +39,8 @@ def run(works: Sequence[Work]) -> None:
 
     Raises:
         DataError: no text at all in the inputs.
-        Interrupted: a signal came; nothing is kept, the training takes seconds.
     """
     for work in works:
-        if work.interrupted():
-            raise Interrupted(
-                "Stopped before the tokenizer was trained. Run the same command again to go on."
-            )
         spec = work.spec
         sentences = list(sample(collect(work.inputs), spec["sentences_per_language"], spec["seed"]))
         if not sentences:

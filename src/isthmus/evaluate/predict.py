@@ -17,7 +17,7 @@ from isthmus.data.batch import Specials, specials
 from isthmus.data.parquet import write_table
 from isthmus.errors import DataError
 from isthmus.model import encoder as encoders
-from isthmus.model.device import settle, states_dtype, to_device
+from isthmus.model.device import place, settle, states_dtype, to_device
 from isthmus.model.infer import infer
 from isthmus.recipe import Recipe, full
 from isthmus.work import Work
@@ -60,8 +60,7 @@ class Checkpoint:
     """A loaded model folder: the encoder, its tokenizer's special tokens, and the heads by task."""
 
     def __init__(self, folder: Path, dtype: torch.dtype) -> None:
-        self.encoder = encoders.load(folder, dtype)
-        to_device(self.encoder)
+        self.encoder = encoders.load(folder, dtype, place())
         self.specials: Specials = specials(folder)
         self.folder = folder
 

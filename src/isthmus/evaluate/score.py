@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from isthmus.errors import DataError, Interrupted
+from isthmus.errors import DataError
 from isthmus.evaluate import metrics
 from isthmus.evaluate.statistics import Floats, bootstrap_means, percentile
 from isthmus.log import say
@@ -33,11 +33,8 @@ def run(works: Sequence[Work]) -> None:
 
     Raises:
         DataError: files, columns or ids are missing, extra, doubled or empty.
-        Interrupted: a signal came; finished units are kept.
     """
     for work in works:
-        if work.interrupted():
-            raise Interrupted(f"Stopped before {work.name} was scored. Run the same command again to go on.")
         started = time.perf_counter()
         status, reason, details = _score(work)
         work.commit(

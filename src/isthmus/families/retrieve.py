@@ -181,10 +181,13 @@ def everything(examples: Examples) -> tuple[Array, Array]:
 
 
 def collate(examples: Examples, rows: Array, recipe: Recipe, *names: int | str) -> dict[str, Array]:
-    """The batch of some rows: input_ids and attention_mask [B, T]."""
+    """The batch of some rows: input_ids and attention_mask [B, T]; `normalised` [B], whether states are before they are
+    averaged (`recipe.pool`).
+    """
     layouts = [_layout(examples, row) for row in examples.rows[rows]]
     input_ids, attention_mask = pad(layouts, examples.specials.pad)
-    return {"input_ids": input_ids, "attention_mask": attention_mask}
+    normalised = np.full(len(rows), recipe.pool == "normalised")
+    return {"input_ids": input_ids, "attention_mask": attention_mask, "normalised": normalised}
 
 
 def _layout(examples: Examples, row: int) -> list[Any]:
@@ -193,15 +196,10 @@ def _layout(examples: Examples, row: int) -> list[Any]:
 
 
 def head(config: "PreTrainedConfig", task: Mapping[str, Any]) -> "torch.nn.Module":
-    """A module that does nothing and has no parameters: the encoder's states are the answer. It knows which are meant:
-    `pool` of the task is `normalised`, or `raw` as `all_hidden_states` explains.
-    """
+    """A module that does nothing and has no parameters: the encoder's states are the answer."""
     from torch import nn
 
-    pooling: Any = nn.Identity()
-    pooling.normalise = task.get("pool", "normalised") == "normalised"
-    module: nn.Module = pooling
-    return module
+    return nn.Identity()
 
 
 def loss(
@@ -234,9 +232,10 @@ def outputs(
 
     mask_BT1 = batch["attention_mask"].to(batch["input_ids"].device).unsqueeze(-1)
     tokens_B1 = mask_BT1.sum(1)
+    normalise = bool(batch["normalised"].all())
     layers = [
         states.masked_fill(mask_BT1 == 0, 0).float().sum(1) / tokens_B1
-        for states in all_hidden_states(encoder, batch, bool(head.normalise))
+        for states in all_hidden_states(encoder, batch, normalise)
     ]
     return {"vectors": torch.stack(layers, 1).cpu().numpy()}
 

@@ -10,15 +10,15 @@ from torch import Tensor, nn
 from isthmus.data.batch import Array
 
 # What decides how a batch is laid out or cut: asked of a device, it would make the host wait.
-ON_HOST = ("attention_mask", "counts", "limits")
+ON_HOST = ("attention_mask", "counts", "limits", "normalised")
 
 # How torch's allocator of main memory says that there is none, on Windows and elsewhere.
 NO_MEMORY = ("not enough memory", "can't allocate memory")
 
 
-def autocast(precision: str, place: torch.device) -> AbstractContextManager[None]:
+def autocast(precision: str, device: torch.device) -> AbstractContextManager[None]:
     """Matrix products in bf16, sums and norms in float32, unless the recipe's precision is fp32."""
-    return torch.autocast(place.type, torch.bfloat16, enabled=precision != "fp32")
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision != "fp32")
 
 
 def states_dtype(precision: str) -> torch.dtype:
@@ -38,23 +38,28 @@ def free() -> None:
         torch.cuda.empty_cache()
 
 
-def tensors(batch: Mapping[str, Array], place: torch.device) -> dict[str, Tensor]:
+def tensors(batch: Mapping[str, Array], device: torch.device) -> dict[str, Tensor]:
     """A batch's arrays on the device, but for those that the host reads."""
     return {
-        name: torch.from_numpy(array) if name in ON_HOST else tensor(array, place)
+        name: torch.from_numpy(array) if name in ON_HOST else tensor(array, device)
         for name, array in batch.items()
     }
 
 
-def tensor(array: Array, place: torch.device) -> Tensor:
+def tensor(array: Array, device: torch.device) -> Tensor:
     """An array on the device; a GPU fetches it while the host goes on."""
     made = torch.from_numpy(array)
-    return made.pin_memory().to(place, non_blocking=True) if place.type == "cuda" else made.to(place)
+    return made.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else made.to(device)
+
+
+def place() -> str:
+    """Where things are computed: the first GPU if there is one."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def to_device(module: nn.Module) -> None:
-    """Move a module to where things are computed: the first GPU if there is one."""
-    module.to("cuda" if torch.cuda.is_available() else "cpu")
+    """Move a module to where things are computed."""
+    module.to(place())
 
 
 def settle(threads: int) -> None:

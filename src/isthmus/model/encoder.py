@@ -223,7 +223,7 @@ def set_dropout(module: nn.Module, rate: float) -> None:
 def save(encoder: PreTrainedModel, tokenizer_folder: Path, folder: Path) -> None:
     """Write config.json, model.safetensors and the tokenizer's files: a folder for `AutoModel.from_pretrained`."""
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    encoder.save_pretrained(folder)
+    encoder.save_pretrained(folder, max_shard_size="5GB")
     for name in TOKENIZER_FILES:
         if (tokenizer_folder / name).is_file():
             shutil.copyfile(tokenizer_folder / name, folder / name)

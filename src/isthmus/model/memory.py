@@ -25,7 +25,7 @@ from isthmus.recipe import Recipe
 # What glibc keeps of freed memory, and holes between what is in use, however small the model is.
 FRAGMENTS = 128 << 20
 SHARE = 0.9  # of what is available, the rest being for what no estimate sees: workspaces, the data
-# The optimiser of bf16 weights computes so many elements at a time, with eleven numbers of fp32 for each.
+# On a GPU the optimiser of bf16 weights computes so many elements at a time, with eleven numbers of fp32 for each.
 ROUNDED_AT_ONCE, PER_ROUNDED_ELEMENT = 1 << 24, 44
 COPIES_OF_LOGITS = 3  # itself, its log-softmax and the gradient, in fp32
 
@@ -109,12 +109,14 @@ def estimate(
     parameters = [p for module in (encoder, *heads) for p in module.parameters()]
     trained = [p for p in parameters if p.requires_grad]
     size = sum(p.numel() * p.element_size() for p in trained)
-    rounded = max((p.numel() for p in trained if p.dtype == torch.bfloat16), default=0)
+    rounded = 0
+    if place.type != "cpu":
+        rounded = max((p.numel() for p in trained if p.dtype == torch.bfloat16), default=0)
     return Estimate(
         weights=sum(p.numel() * p.element_size() for p in parameters),
         gradients=size + PER_ROUNDED_ELEMENT * min(rounded, ROUNDED_AT_ONCE),
         moments=2 * size,
-        best=0 if recipe.select == "last" else size,
+        best=size if recipe.select != "last" and place.type == "cpu" else 0,  # kept in main memory
         activations=activations(encoder, recipe, batch, place),
         fragments=FRAGMENTS if place.type == "cpu" else 0,
     )
@@ -129,7 +131,8 @@ def activations(encoder: PreTrainedModel, recipe: Recipe, batch: Batch, place: t
     if recipe.gradient_checkpointing:
         kept = len(layers) * 4 * width * batch.tokens + max(each, default=0)
     else:
-        kept = sum(each) + sum(_casts(layer, recipe) for layer in layers)
+        kept = sum(each)
+    kept += sum(_casts(layer, recipe) for layer in layers)
     widest = max((m.out_features for layer in layers for m in _linear(layer)), default=0)
     passing = 4 * (2 * widest + 4 * width) * batch.tokens  # the gradients of a layer's states
     embedded = 2 * 4 * width * batch.tokens  # the sum that the first norm reads, and its mask
@@ -202,7 +205,7 @@ def _linear(layer: nn.Module) -> list[nn.Linear]:
 
 
 def _casts(layer: nn.Module, recipe: Recipe) -> int:
-    """Autocast keeps a copy in bf16 of every fp32 weight that a product uses."""
+    """Autocast keeps a copy in bf16 of every fp32 weight that a product uses, until the forward is over at least."""
     if recipe.precision == "fp32":
         return 0
     return sum(2 * m.weight.numel() for m in _linear(layer) if m.weight.dtype == torch.float32)

@@ -13,7 +13,6 @@ import torch
 
 ROOT = Path("/")
 PAGE = resource.getpagesize()
-NO_LIMIT = 1 << 60  # cgroup v1 says "none" by a number near 2^63
 
 
 def available(place: torch.device) -> float:
@@ -75,10 +74,9 @@ def _control_groups() -> Iterator[float]:
 def _left(group: Path, limit: str, usage: str, files: str) -> Iterator[float]:
     try:
         most, used = int((group / limit).read_text()), int((group / usage).read_text())
-    except (OSError, ValueError):  # no such group, or "max"
+    except (OSError, ValueError):  # no such group, or no limit: "max", or in the old kind a number near 2^63
         return
-    if most < NO_LIMIT:
-        yield most - used + _fields(group / "memory.stat").get(files, 0)
+    yield most - used + _fields(group / "memory.stat").get(files, 0)
 
 
 def _fields(path: Path) -> dict[str, int]:

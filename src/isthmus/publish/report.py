@@ -11,7 +11,6 @@ from typing import Any
 
 import jinja2
 
-from isthmus.errors import Interrupted
 from isthmus.evaluate.statistics import RESAMPLES
 from isthmus.log import say
 from isthmus.publish import figures
@@ -30,13 +29,8 @@ def run(works: Sequence[Work]) -> None:
 
     Raises:
         DataError: the tables cannot be read.
-        Interrupted: a signal came.
     """
     for work in works:
-        if work.interrupted():
-            raise Interrupted(
-                f"Stopped before the report of {work.name}. Run the same command again to go on."
-            )
         started = time.perf_counter()
         page = render(read(work.inputs["tables"]), work.spec)
         (work.folder / TEMPLATE).write_text(page, encoding="utf-8")

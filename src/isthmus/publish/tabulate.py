@@ -15,7 +15,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from isthmus.errors import Interrupted
 from isthmus.log import say
 from isthmus.publish import gains
 from isthmus.publish.cells import Cell, load
@@ -48,13 +47,8 @@ def run(works: Sequence[Work]) -> None:
     Raises:
         DataError: arms of one target were scored on different examples.
         StorageError: a finished score cannot be read.
-        Interrupted: a signal came.
     """
     for work in works:
-        if work.interrupted():
-            raise Interrupted(
-                f"Stopped before {work.name} was tabulated. Run the same command again to go on."
-            )
         started = time.perf_counter()
         cells = load(work.spec["cells"], work.inputs, work.statuses)
         study, synthetic = work.spec["study"], bool(work.spec["synthetic"])

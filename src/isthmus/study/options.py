@@ -13,7 +13,11 @@ from isthmus.study.recipes import READ_BY, READ_BY_PREDICTION, STAGES, RecipeOpt
 from isthmus.study.yamlfile import Where
 from isthmus.tasks.task import Task
 
-READERS = {"text": "training on text without labels", "questions": "a task of questions on a text"}
+READERS = {
+    "text": "training on text without labels",
+    "questions": "a task of questions on a text",
+    "retrieval": "a task of sentences to be found",
+}
 
 
 @dataclass(frozen=True)
@@ -175,6 +179,8 @@ class OptionChecks(References):
         for stage, part in stages:
             here = [run for run in runs if run.stage == stage]
             kinds = {task.kind for run in here for task in self.found(run.tasks)}
+            if stage == "target":
+                kinds |= {task.kind for task in self.found(self.file.targets)}
             self._kinds(("recipe", stage), part.given(), kinds)
             for name, options in part.tasks.items():
                 where: Where = ("recipe", stage, "tasks", name)
@@ -182,7 +188,7 @@ class OptionChecks(References):
                 if task is not None:
                     self._kinds(where, options.given(), {task.kind})
                     if not task.is_trained:
-                        self._untrained(where, options.given())
+                        self._untrained(where, options.given(), task)
                     self._reached(where, task, here)
         for run in runs:
             self._kinds(run.place, run.own or {}, {task.kind for task in self.found(run.tasks)})
@@ -193,9 +199,10 @@ class OptionChecks(References):
                 if kind not in kinds:
                     self.problems.add(self._spot(where, option), f"only {READERS[kind]} reads this: drop it.")
 
-    def _untrained(self, where: Where, given: Mapping[str, Any]) -> None:
-        for option in sorted(given.keys() - set(READ_BY_PREDICTION)):
-            *others, last = READ_BY_PREDICTION
+    def _untrained(self, where: Where, given: Mapping[str, Any], task: Task) -> None:
+        options = (*READ_BY_PREDICTION, *sorted(READ_BY.get(task.kind, ())))
+        for option in sorted(given.keys() - set(options)):
+            *others, last = options
             read = f"{', '.join(others)} and {last}"
             text = f"nothing is trained for {shown(where[-1])}: only {read} are read."
             self.problems.add(self._spot(where, option), text)

@@ -30,8 +30,9 @@ READ_BY_PREDICTION = ("max_length", "threads", "precision")
 READ_BY: Mapping[str, frozenset[str]] = {
     "text": frozenset({"mask_rate", "pairs", "code_switch", "language_exponent", "tokens_per_batch"}),
     "questions": frozenset({"doc_stride", "max_query_length", "max_answer_length", "n_best"}),
+    "retrieval": frozenset({"pool"}),
 }
-"""Options that only some tasks read: text without labels, questions on a text."""
+"""Options that only some tasks read: text without labels, questions on a text, sentences to be found."""
 
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {
@@ -174,6 +175,11 @@ class RecipeOptions(Strict):
     lora_alpha: Annotated[float, Field(gt=0, le=10**6), Written] | None = Field(
         default=None,
         description="With `lora_rank`: scale of the additions, over the rank; null = twice the rank.",
+    )
+    pool: Literal["normalised", "raw"] = Field(
+        default="normalised",
+        description="Retrieval: whether the states of every layer go through the encoder's last LayerNorm before they are "
+        "averaged, where layers normalise what they read (XLM-R XL, XXL, ModernBERT). Others have no such LayerNorm.",
     )
     rerun_collapsed: bool = Field(
         default=False,

@@ -185,6 +185,8 @@ class Task(Strict):
     @property
     def kind(self) -> str:
         """The kind of options that only such tasks read (`study.recipes.READ_BY`), or ""."""
+        if self.retrieval is not None:
+            return "retrieval"
         return "text" if self.is_text else "questions" if self.columns.context is not None else ""
 
     @property

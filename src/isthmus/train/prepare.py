@@ -20,8 +20,8 @@ from isthmus.data.seeds import number, stream
 from isthmus.errors import DataError
 from isthmus.log import say
 from isthmus.model import encoder as encoders
-from isthmus.model import lora, vocabulary
-from isthmus.model.device import settle, states_dtype, to_device
+from isthmus.model import lora, memory, vocabulary
+from isthmus.model.device import place, settle, states_dtype, to_device
 from isthmus.recipe import Recipe, full
 from isthmus.spec import fingerprint
 from isthmus.train.run import Run
@@ -50,7 +50,7 @@ def prepare(work: Work, seed: int, clock: Clock) -> Run:
         for module in (encoder, *(task.head for task in tasks)):
             encoders.set_dropout(module, recipe.dropout)
     adapted = lora.attach(encoder, recipe, seed) if recipe.lora_rank is not None else None
-    compaction = compacted(work.name, recipe, encoder, special, tasks)
+    compaction = compacted(work.name, recipe, encoder, special, tasks) if adapted is None else None
     if recipe.gradient_checkpointing:
         encoders.checkpoint_layers(encoder)
     for module in (encoder, *(task.head for task in tasks)):
@@ -71,7 +71,7 @@ def prepare(work: Work, seed: int, clock: Clock) -> Run:
         interrupted=work.interrupted,
         compaction=compaction,
         adapted=adapted,
-        micro_batch=recipe.micro_batch,
+        micro_batch=recipe.micro_batch or fitting(work.name, recipe, encoder, tasks),
         clock=clock,
     )
 
@@ -79,7 +79,9 @@ def prepare(work: Work, seed: int, clock: Clock) -> Run:
 def parent(work: Work, recipe: Recipe, seed: int) -> PreTrainedModel:
     """The encoder to start from, its weights as the recipe's precision keeps them."""
     if "init" not in work.spec:
-        return encoders.load(work.inputs["parent"], states_dtype(recipe.precision))
+        # An encoder that has to be kept in bf16 may not fit into main memory: it goes where it is needed at once.
+        straight = place() if recipe.precision == "bf16_states" else "cpu"
+        return encoders.load(work.inputs["parent"], states_dtype(recipe.precision), straight)
     made = encoders.create(work.spec["init"], specials(tokenizer_folder(work)), seed)
     torch.nn.Module.to(made, states_dtype(recipe.precision))
     return made
@@ -88,6 +90,20 @@ def parent(work: Work, recipe: Recipe, seed: int) -> PreTrainedModel:
 def tokenizer_folder(work: Work) -> Path:
     """The folder whose tokenizer made the data."""
     return work.inputs["tokenizer" if "init" in work.spec else "parent"]
+
+
+def fitting(name: str, recipe: Recipe, encoder: PreTrainedModel, tasks: Sequence[Task]) -> int | None:
+    """The most examples that the memory has room for at once; None where whole batches fit."""
+    heads = [task.head for task in tasks]
+    sizes = []
+    for task in tasks:
+        lengths = task.family.everything(task.examples)[1]
+        rows = encoder.config.vocab_size if task.family.FULL_VOCABULARY else 0
+        sizes.append(memory.choose(encoder, heads, recipe, lengths, encoder.device, rows))
+    least = min((size for size in sizes if size is not None), default=None)
+    if least is not None:
+        say(f"{name}: batches go in parts of at most {least} examples, which is what the memory has room for")
+    return least
 
 
 def compacted(

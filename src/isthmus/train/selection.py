@@ -36,7 +36,8 @@ def assess(run: Run, state: State) -> None:
     if better:
         facts.best_score, facts.best_step = deciding, facts.step
         if selects(run):
-            state.best = {name: p.detach().clone() for name, p in state.parameters.items()}
+            # In main memory: a large encoder leaves no room on its device for a second set of weights.
+            state.best = {name: p.detach().to("cpu", copy=True) for name, p in state.parameters.items()}
     if better or not selects(run):
         facts.collapsed = [scores.task for scores in found if scores.collapsed]
 

@@ -7,7 +7,7 @@ import sentencepiece
 from tokenizers import Tokenizer
 
 from isthmus.data import tokenizer
-from isthmus.errors import DataError, Interrupted
+from isthmus.errors import DataError
 
 # One sentence in each of many scripts, with what normalisation changes: full width, ligatures, blanks, an ellipsis.
 SAMPLE = [
@@ -101,8 +101,3 @@ def test_the_stage_writes_a_whole_folder(unit, world: Path) -> None:
 def test_inputs_without_training_text_are_refused(unit, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no text"):
         tokenizer.run([unit("tokenizer", SPEC, {"data/text/en": tmp_path})])
-
-
-def test_a_signal_stops_the_stage(unit, tmp_path: Path) -> None:
-    with pytest.raises(Interrupted):
-        tokenizer.run([unit("tokenizer", SPEC, {}, interrupted=lambda: True)])

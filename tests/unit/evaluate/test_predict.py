@@ -83,7 +83,9 @@ def test_the_model_is_loaded_once_for_all_languages(model, target, monkeypatch: 
     monkeypatch.setattr(predict.encoders, "load", lambda *given: (loads.append(given), load(*given))[1])
     works = [target(folder, language) for language in ("here", "there")]
     predict.run(works)
-    assert loads == [(folder, torch.float32)] and all(work.commit.only["status"] == "ok" for work in works)
+    assert loads == [(folder, torch.float32, "cpu")] and all(
+        work.commit.only["status"] == "ok" for work in works
+    )
 
 
 def test_a_units_bytes_do_not_depend_on_its_company(model, target) -> None:

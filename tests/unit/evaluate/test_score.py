@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from isthmus.errors import DataError, Interrupted
+from isthmus.errors import DataError
 from isthmus.evaluate import score
 from isthmus.work import Work
 
@@ -38,7 +38,7 @@ class Case:
         table = {"id": ids, "prediction": pa.array(predictions, pa.int32()), "margin": [0.5] * len(ids)}
         write(self.root / "prediction" / "test.parquet", **table)
 
-    def work(self, statuses: Mapping[str, str] | None = None, interrupted: bool = False) -> Work:
+    def work(self, statuses: Mapping[str, str] | None = None) -> Work:
         return Work(
             name="score xnli/de",
             spec={
@@ -52,7 +52,7 @@ class Case:
             statuses=statuses or {"data": "ok", "prediction": "ok"},
             folder=self.root / "out",
             state=self.root / "state",
-            interrupted=lambda: interrupted,
+            interrupted=lambda: False,
             commit=self.commit,
         )
 
@@ -190,12 +190,6 @@ def test_a_collapsed_run_is_scored_and_stays_collapsed(case: Case) -> None:
     case.predict(IDS, [1, 1, 1, 1])
     assert case.run(prediction="collapsed")["metrics"]["accuracy"]["value"] == 50.0
     assert case.commits[0]["status"] == "collapsed"
-
-
-def test_a_signal_keeps_finished_units(case: Case) -> None:
-    with pytest.raises(Interrupted):
-        score.run([case.work(), case.work(interrupted=True)])
-    assert len(case.commits) == 1
 
 
 def test_scoring_imports_neither_torch_nor_pandas(case: Case) -> None:

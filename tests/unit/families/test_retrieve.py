@@ -122,7 +122,7 @@ def test_a_batch_is_sentences_between_special_tokens_cut_to_the_maximum() -> Non
 def test_every_layer_is_averaged_over_the_real_tokens(world: Path) -> None:
     encoder = encoders.create({**ARCHITECTURE, "layers": 2}, specials(world / "tokenizer"), 1).eval()
     ids = torch.tensor([[0, 5, 6, 7, 2], [0, 8, 2, 1, 1]])
-    batch = {"input_ids": ids, "attention_mask": (ids != 1).long()}
+    batch = {"input_ids": ids, "attention_mask": (ids != 1).long(), "normalised": torch.ones(2, dtype=bool)}
     with torch.no_grad():
         vectors = retrieve.outputs(encoder, retrieve.head(encoder.config, {}), batch)["vectors"]
         layers = encoders.all_hidden_states(encoder, batch)

@@ -36,7 +36,10 @@ def test_weights_gradients_and_moments_follow_the_parameters() -> None:
     found = estimate(encoder, [head], PLAIN, SOME, GPU)
     assert (found.weights, found.gradients, found.moments, found.best) == (4 * n, 4 * n, 8 * n, 0)
     assert found.peak == 16 * n + found.activations
-    assert estimate(encoder, [head], full({}), SOME, GPU).best == 4 * n  # the best so far is kept
+    assert (
+        estimate(encoder, [head], full({}), SOME, GPU).best == 0
+    )  # the best so far is kept, but in main memory
+    assert estimate(encoder, [head], full({}), SOME, torch.device("cpu")).best == 4 * n
     halved = estimate(encoder.to(torch.bfloat16), [head.to(torch.bfloat16)], PLAIN, SOME, GPU)
     assert (halved.weights, halved.moments) == (2 * n, 4 * n)
     assert halved.gradients == 2 * n + 44 * 16 * 64  # and what the largest tensor's update needs
@@ -78,6 +81,13 @@ def test_activations_grow_with_tokens_and_layers() -> None:
     many = model(num_hidden_layers=12)
     assert activations(many, gradient_checkpointing=True) < 0.3 * activations(many)
     assert activations(model(), Batch(100, 3000, logits=1000)) == one + 12_000
+
+
+@pytest.mark.parametrize("checkpointing", [True, False])
+def test_autocast_copies_weights_that_are_not_bf16(checkpointing: bool) -> None:
+    options = {"precision": "bf16", "gradient_checkpointing": checkpointing}
+    copied = activations(model(), **options) - activations(model().to(torch.bfloat16), **options)
+    assert copied == 2 * 2 * (4 * 16 * 16 + 2 * 16 * 64)
 
 
 def test_pairs_count_on_a_cpu_with_dropout_alone() -> None:

@@ -9,6 +9,7 @@ import torch
 from isthmus.errors import Interrupted, OutOfMemory
 from isthmus.families import choice, classify, mlm, span, tag
 from isthmus.model import encoder as encoders
+from isthmus.model import memory
 from isthmus.recipe import full
 from isthmus.train import gradient as gradient_of
 from tests.unit.conftest import ARCHITECTURE
@@ -106,6 +107,19 @@ ERRORS = [
     RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes."),
     MemoryError(),
 ]
+
+
+def test_the_parts_are_chosen_to_fit_the_memory(train, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    options = {"recipe": {"dropout": 0.0, "steps": 4, "adam_epsilon": 1e-6}}
+    whole = train("whole", **options).commit.only["details"]
+    assert whole["micro_batch"] is None
+    monkeypatch.setattr(memory.room, "available", lambda _: 0)
+    tight = train("tight", **options).commit.only["details"]
+    assert tight["micro_batch"] == 1 and tight["halved"] == 0
+    assert "parts of at most 1 examples" in capsys.readouterr().out
+    assert tight["last_losses"] == pytest.approx(whole["last_losses"], rel=1e-5)
+    given = train("given", recipe={**options["recipe"], "micro_batch": 5}).commit.only["details"]
+    assert given["micro_batch"] == 5  # who says how many is believed
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=["device", "linux", "windows", "python"])

@@ -175,7 +175,7 @@ def test_draws_are_a_function_of_seed_and_update() -> None:
 
 def test_large_tensors_are_updated_part_by_part(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = run(1)
-    monkeypatch.setattr(optimizers, "ELEMENTS_AT_ONCE", 7)
+    monkeypatch.setitem(optimizers.ELEMENTS_AT_ONCE, "cpu", 7)
     for one, other in zip(run(1), whole, strict=True):
         assert torch.allclose(one.float(), other.float(), rtol=2**-6)  # other draws, the same update
 
@@ -209,7 +209,7 @@ def test_gradients_are_cut_to_the_norm_and_the_old_norm_is_told() -> None:
 
 
 def test_the_norm_of_bf16_gradients_is_computed_in_fp32(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(optimizers, "ELEMENTS_AT_ONCE", 1000)
+    monkeypatch.setitem(optimizers.ELEMENTS_AT_ONCE, "cpu", 1000)
     weights = [nn.Parameter(torch.zeros(size, dtype=BF16)) for size in (2999, 17, 5)]
     random = torch.Generator().manual_seed(1)
     for weight in weights[:2]:
