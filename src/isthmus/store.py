@@ -137,7 +137,7 @@ class Store:
 
     def _prepare(self, stage: str, digest: str, name: str) -> Claim:
         self._clear_dead_writers(name)
-        self._clear_states()
+        self._clear_finished()
         token = f"{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(4)}"
         claim = Claim(
             self, stage, digest, self.root / ".work" / f"{name}.{token}", self.root / ".state" / name
@@ -172,12 +172,16 @@ class Store:
             if process.isdigit() and not alive(int(process)):
                 shutil.rmtree(folder, ignore_errors=True)
 
-    def _clear_states(self) -> None:
-        """Remove the states of artifacts that are there: a writer may be killed between a commit and the removal."""
-        for folder in (self.root / ".state").glob("*"):
-            stage, _, digest = folder.name.rpartition("-")
+    def _clear_finished(self) -> None:
+        """Remove what is left beside artifacts that are there: the state of a writer that was killed right after its
+        commit, and the folders of killed writers that somebody else was faster than.
+        """
+        left = [folder for place in (".state", ".work") for folder in (self.root / place).glob("*")]
+        for name in {folder.name.split(".")[0] for folder in left}:
+            stage, _, digest = name.rpartition("-")
             if self.find(stage, digest) is not None:
-                shutil.rmtree(folder, ignore_errors=True)
+                shutil.rmtree(self.root / ".state" / name, ignore_errors=True)
+                self._clear_dead_writers(name)
 
     def _commit(self, claim: Claim, record: Mapping[str, Any]) -> Artifact:
         with _storage_errors(self.root):

@@ -216,7 +216,7 @@ class Lives:
         start = time.monotonic()
         due = start + end.after if end and end.call is None and end.phase == START else float("inf")
         listens, stack, times = end is not None and end.number == signal.SIGKILL, [], []
-        entered, hit = 0, None
+        entered, done, hit = 0, 0, None
         while life.seconds < LONGEST_S:
             wait = min(due - time.monotonic(), LONGEST_S) if listens else LONGEST_S
             told = ear.poll(max(0.0, wait))
@@ -234,6 +234,9 @@ class Lives:
                 return
             if kind == "listens":
                 listens = True
+            elif kind == "does":
+                hit = life.phase if end is not None and end.call == done else hit
+                done += 1
             elif kind == "enters":
                 stack.append(what)
                 times.append(time.monotonic())
@@ -249,10 +252,9 @@ class Lives:
 
     def result(self) -> dict[str, Any]:
         """The SHA-256 of every file that the job made and of its receipt, and what the manifest says of every step, be it
-        of the weights that were kept or of later ones. Nothing else may be left, once another job
-        has begun: that one clears the state of a life that was killed right after its commit.
+        of the weights that were kept or of later ones. Nothing else may be left once another job has begun.
         """
-        Store(self.folder.store)._clear_states()
+        Store(self.folder.store)._clear_finished()
         (made,) = [
             path for path in set((self.folder.store / self.stage).iterdir()) - self.before if path.is_dir()
         ]

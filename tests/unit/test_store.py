@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import os
 import signal
+import socket
 import time
 
 import pytest
@@ -244,13 +245,19 @@ def test_a_killed_writer_frees_its_claim_and_its_folder_is_cleared(store):
     assert list((store.root / ".work").iterdir()) == []
 
 
-def test_the_state_of_an_artifact_that_is_there_goes_with_the_next_claim(store):
+def test_what_is_left_beside_an_artifact_goes_with_the_next_claim(store):
     make(store)
-    left = store.root / ".state" / "train-d1"
-    left.mkdir()  # as a kill between the commit and the removal leaves it
-    (left / "slot").write_text("large")
+    state, work = store.root / ".state" / "train-d1", store.root / ".work"
+    state.mkdir()  # as a kill between the commit and the removal leaves it
+    (state / "slot").write_text("large")
+    process = multiprocessing.get_context("fork").Process(target=int)
+    process.start()
+    process.join()
+    for number in (process.pid, os.getpid()):
+        (work / f"train-d1.{socket.gethostname()}.{number}.00").mkdir()  # of twins that were slower
     with store.claim("train", "d2") as claim:
         (claim.state / "slot").write_text("in use")
         with store.claim("predict", "d1"):
-            assert not left.exists()
-            assert (claim.state / "slot").exists()
+            assert not state.exists()
+            assert (claim.state / "slot").exists() and claim.folder.exists()
+            assert [path.name.split(".")[-2] for path in work.glob("train-d1.*")] == [str(os.getpid())]

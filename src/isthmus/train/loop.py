@@ -85,13 +85,13 @@ def train(run: Run) -> Facts:
                     return facts
                 if assessment_due(run, facts):
                     assess_or_save(run, state)
-                if finished(run, facts):
-                    break
                 if run.interrupted():
                     save(run, state)
                     raise Interrupted(
                         f"Stopped and saved at step {facts.step}. Run the same command again to go on."
                     )
+                if finished(run, facts):
+                    break
                 if time.monotonic() > state.next_save_s:
                     save(run, state)
             sent = send(run, state, feed)

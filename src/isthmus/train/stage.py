@@ -18,6 +18,7 @@ from isthmus.clock import Clock
 from isthmus.data.seeds import number
 from isthmus.log import say
 from isthmus.model import encoder as encoders
+from isthmus.model.device import free
 from isthmus.train.flops import peak
 from isthmus.train.loop import train
 from isthmus.train.optimizer import rate_at
@@ -56,6 +57,7 @@ def _run(work: Work) -> None:
         say(facts.diverged)
     else:
         with job.clock("saving"):
+            free()
             restore(job, facts)
             encoders.save(job.encoder, tokenizer_folder(work), work.folder)
             save_heads(job.tasks, work.folder)
