@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from isthmus.presets import PRESETS
+
 
 @dataclass(frozen=True)
 class Model:
@@ -43,9 +45,7 @@ def shape(
     return Model(config, dtype)
 
 
-XL_RECIPE = {"precision": "bf16", "gradient_checkpointing": True}
-XXL_RECIPE = {"precision": "bf16_states", "gradient_checkpointing": True}
-LORA_RECIPE = {**XXL_RECIPE, "lora_rank": 16, "learning_rate": 1e-4}
+XL_RECIPE, XXL_RECIPE, LORA_RECIPE = (dict(PRESETS[f"one-card-{name}"]) for name in ("xl", "xxl", "lora"))
 RECIPES = {"XL": ("xl", XL_RECIPE), "XXL": ("xxl", XXL_RECIPE), "XXL with LoRA": ("xxl", LORA_RECIPE)}
 
 H200 = GpuScale(

@@ -10,7 +10,7 @@ from typing import Any
 from isthmus.errors import UsageError
 from isthmus.hubs import HUB_MODULES, Hub, wanted
 from isthmus.jobs import Job, JobTable, Unit
-from isthmus.needs import Needs
+from isthmus.needs import ENGLISH, Needs
 from isthmus.recipe import elide
 from isthmus.study.load import Arm, HubEncoder, Link, PretrainedEncoder, Study
 from isthmus.study.recipes import READ_BY, READ_BY_PREDICTION
@@ -201,7 +201,7 @@ class Expansion:
         return unit
 
     def target_dev(self, training_set: str) -> list[tuple[Task, list[str]]]:
-        """The targets that a training set serves, each with the languages in which it has development examples.
+        """The targets that a training set serves, each with the other languages in which it has development examples.
 
         Raises:
             UsageError: there are none.
@@ -211,7 +211,7 @@ class Expansion:
             languages = [
                 language
                 for language in self.needs.languages(target)
-                if "dev" in self.data[target.name, language].spec["splits"]
+                if language != ENGLISH and "dev" in self.data[target.name, language].spec["splits"]
             ]
             if languages:
                 found.append((target, languages))

@@ -36,9 +36,7 @@ from isthmus.work import Work
 # A unit whose input has one of these has nothing to work on; the status passes on to it.
 BLOCKING = frozenset({"diverged", "no-gold"})
 LIBRARIES = ("torch", "transformers", "tokenizers", "sentencepiece", "safetensors", "numpy", "pyarrow")
-MORE_MEMORY = (
-    "Give the job more memory, or lower batch_size or tokens_per_batch in the recipe, then run again."
-)
+MORE_MEMORY = "Give the job more memory, or save some: gradient_checkpointing, precision, lora_rank or a preset in the recipe."
 
 
 @dataclass

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from isthmus.spec import canonical
 from isthmus.work import Work
 
 FILLERS = ["brim", "dalo", "fent", "gorp", "hule", "jand", "kest", "lomi"]
@@ -29,7 +30,7 @@ class Commits:
         self, status: str = "ok", reason: str = "", details: Mapping[str, Any] | None = None
     ) -> None:
         self.calls.append(
-            {"status": status, "reason": reason, "details": json.loads(json.dumps(details or {}))}
+            {"status": status, "reason": reason, "details": json.loads(canonical(details or {}))}
         )
 
     @property

@@ -120,11 +120,10 @@ def _mask(group: Group, window: int | None, device: torch.device) -> Tensor | No
 
 
 def _has_flash(query: Tensor) -> bool:
-    """Whether the flash kernels of a GPU take these states: half precision, heads of a usual width."""
+    """Whether the flash kernels of a GPU take these states: half precision, heads of a usual width, Ampere or later."""
     width = query.shape[-1]
-    return (
-        query.is_cuda and query.dtype in (torch.float16, torch.bfloat16) and width % 8 == 0 and width <= 256
-    )
+    fits = query.dtype in (torch.float16, torch.bfloat16) and width % 8 == 0 and width <= 256
+    return fits and query.is_cuda and torch.cuda.get_device_capability(query.device) >= (8, 0)
 
 
 def _flash(

@@ -14,8 +14,13 @@ from isthmus.data.batch import Array
 # What decides how a batch is laid out or cut: asked of a device, it would make the host wait.
 ON_HOST = ("attention_mask", "counts", "limits", "normalised")
 
-# How torch's allocator of main memory says that there is none, on Windows and elsewhere.
-NO_MEMORY = ("not enough memory", "can't allocate memory")
+# How torch's allocator of main memory says that there is none, on Windows and elsewhere; the driver of a GPU; cuBLAS.
+NO_MEMORY = (
+    "not enough memory",
+    "can't allocate memory",
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+)
 
 
 def autocast(precision: str, device: torch.device) -> AbstractContextManager[None]:
@@ -32,6 +37,11 @@ def out_of_memory(error: BaseException) -> bool:
     """Whether an error says that there is not enough memory, on a device or in the machine."""
     told = any(text in str(error) for text in NO_MEMORY)
     return told or isinstance(error, (torch.OutOfMemoryError, MemoryError))
+
+
+def reason(error: BaseException) -> str:
+    """An error in a line."""
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
 def free() -> None:

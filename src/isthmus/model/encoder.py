@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, PreTrainedModel
 from transformers.utils import logging
+from transformers.utils.import_utils import is_accelerate_available
 
 from isthmus.data.batch import Specials
 from isthmus.data.seeds import number
@@ -73,7 +74,7 @@ def load(folder: Path, dtype: torch.dtype = torch.float32, device: str = "cpu") 
 
     No second copy of the weights is made in memory: in the type they were saved in they stay in the mapped files until
     they change, else they are converted one by one. With a `device` that is not the CPU each goes there straight from
-    its file (not run on a GPU).
+    its file (not run on a GPU; without `accelerate` it takes the way over main memory).
 
     Raises:
         DataError: the folder holds no model that `transformers` can load from safetensors.
@@ -90,9 +91,10 @@ def load(folder: Path, dtype: torch.dtype = torch.float32, device: str = "cpu") 
             use_safetensors=True,
             trust_remote_code=False,
             dtype=dtype,
-            device_map=None if device == "cpu" else {"": device},
+            device_map={"": device} if device != "cpu" and is_accelerate_available() else None,
             **_no_pooler(config),
         )
+        model.to(torch.device(device))  # type: ignore[arg-type]
         return model
     except (OSError, ValueError) as error:
         raise DataError(f"{folder} does not hold an encoder that can be loaded: {error}") from error
@@ -180,15 +182,17 @@ def _inputs(
     narrow.release(encoder)
     packed = packing.pack(encoder, batch)
     if packed is None:
-        ids = batch["input_ids"]
-        return {"input_ids": ids, "attention_mask": batch["attention_mask"].to(ids.device)}, None
+        ids, mask = batch["input_ids"], batch["attention_mask"]
+        # Without a mask where there is no padding: attention is faster, and a GPU need not be asked whether there is.
+        return {"input_ids": ids, "attention_mask": None if mask.all() else mask.to(ids.device)}, None
     return packed.inputs, packed
 
 
 def longest_input(encoder: PreTrainedModel) -> int:
-    """The tokens an input may have, special tokens included."""
-    config = encoder.config
-    return int(config.max_position_embeddings) - int(config.pad_token_id or 0) - 1
+    """The tokens an input may have, special tokens included. Positions of XLM-R and its kin begin after <pad>'s."""
+    table = getattr(getattr(encoder, "embeddings", None), "position_embeddings", None)
+    before = getattr(table, "padding_idx", None)
+    return int(encoder.config.max_position_embeddings) - (0 if before is None else int(before) + 1)
 
 
 def require_length(encoder: PreTrainedModel, max_length: int, name: str) -> None:
@@ -218,6 +222,10 @@ def set_dropout(module: nn.Module, rate: float) -> None:
     for layer in module.modules():
         if isinstance(layer, nn.Dropout):
             layer.p = rate
+        elif isinstance(
+            getattr(layer, "attention_dropout", None), float
+        ):  # ModernBERT keeps attention's as a number
+            layer.attention_dropout = rate  # type: ignore[assignment]
 
 
 def save(encoder: PreTrainedModel, tokenizer_folder: Path, folder: Path) -> None:

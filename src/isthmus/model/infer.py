@@ -13,7 +13,7 @@ from transformers import PreTrainedModel
 from isthmus.data.batch import Array
 from isthmus.errors import Interrupted, OutOfMemory
 from isthmus.log import say
-from isthmus.model.device import autocast, free, out_of_memory, tensors
+from isthmus.model.device import autocast, free, out_of_memory, reason, tensors
 from isthmus.recipe import Recipe
 
 # Real tokens of a batch: what it costs, as batches run packed. Sorting lets rows of about one length share attention.
@@ -72,12 +72,12 @@ def _answered(chosen: Array, answer: Callable[[Array], dict[str, Any]]) -> list[
     except (RuntimeError, MemoryError) as error:
         if not out_of_memory(error):
             raise
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        problem = reason(error)
     # Out here nothing holds the tensors of the attempt any more, as the exception did.
     free()
     if len(chosen) == 1:
         raise OutOfMemory(
-            f"The memory does not suffice to predict a single example ({reason}). Lower max_length in the recipe, "
+            f"The memory does not suffice to predict a single example ({problem}). Lower max_length in the recipe, "
             "set precision: bf16_states, choose a smaller encoder or run where there is more memory."
         )
     say(f"out of memory at {len(chosen)} examples: they are predicted in halves")

@@ -74,7 +74,7 @@ def layout(mask_BT: Tensor, device: torch.device) -> Layout | None:
     """
     lengths = mask_BT.sum(1).cpu().numpy()
     width = mask_BT.shape[1]
-    if not worth_it(lengths, mask_BT.numel()):
+    if not worth_it(lengths, mask_BT.numel(), device):
         return None
     order = np.argsort(lengths, kind="stable")
     order = order[lengths[order] > 0]
@@ -84,8 +84,12 @@ def layout(mask_BT: Tensor, device: torch.device) -> Layout | None:
     return Layout(lengths, tensor(places, device), tensor(positions, device))
 
 
-def worth_it(lengths: Array, cells: int) -> bool:
-    """Whether a batch of so many cells whose rows have these lengths has padding enough to be packed."""
+def worth_it(lengths: Array, cells: int, device: torch.device) -> bool:
+    """Whether a batch of so many cells whose rows have these lengths has padding enough to be packed. On a GPU any is:
+    a mask keeps attention from its fastest kernel.
+    """
+    if device.type == "cuda":
+        return bool(lengths.sum() < cells and lengths.max() >= 2)
     return bool(lengths.sum() <= ALMOST_FULL * cells and lengths.max() >= 2)
 
 

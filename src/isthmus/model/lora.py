@@ -15,6 +15,7 @@ from transformers import PreTrainedModel
 from isthmus.data.seeds import number
 from isthmus.errors import UsageError
 from isthmus.model import encoder as encoders
+from isthmus.model.rounding import rounded
 from isthmus.recipe import Recipe
 
 ADAPTER = "default"  # peft's own name
@@ -27,12 +28,21 @@ class Adapted:
     encoder: PreTrainedModel
     tuner: Any
     """peft's, which knows the way back."""
+    seed: int
 
     def merge(self) -> None:
         """Make the encoder an ordinary one again, all of it trainable, the additions added to its weights: computed in
-        fp32, in the weights' own type.
+        fp32, and where the weights are in bf16 rounded stochastically, for most changes are smaller than its steps.
         """
-        self.tuner.merge_and_unload()
+        generator = torch.Generator(self.encoder.device)
+        generator.manual_seed(number(self.seed, "merge"))
+        for module in self.encoder.modules():
+            if hasattr(module, "lora_A"):
+                layer: Any = module
+                weight = layer.base_layer.weight
+                merged = weight.detach().float() + layer.get_delta_weight(ADAPTER).float()
+                weight.data.copy_(rounded(merged, generator) if weight.dtype == torch.bfloat16 else merged)
+        self.tuner.unload()
         self.encoder.requires_grad_(True)
 
 
@@ -57,7 +67,7 @@ def attach(encoder: PreTrainedModel, recipe: Recipe, seed: int) -> Adapted:
         layer: Any = module
         if hasattr(layer, "lora_A"):
             _draw(layer.lora_A[ADAPTER], layer.lora_B[ADAPTER], random)
-    return Adapted(encoder, tuner)
+    return Adapted(encoder, tuner, seed)
 
 
 def _draw(down: nn.Linear, up: nn.Linear, random: torch.Generator) -> None:

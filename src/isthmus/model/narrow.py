@@ -16,11 +16,10 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from isthmus.model.trial import TOKENS_TRIED, distance, same, trial
+
 # Selecting costs a copy or two; below this share of the tokens it is always worth it.
 WORTH_IT = 0.75
-# As in `packing`: how far a state may be off, of the largest, before an encoder counts as one that cannot be narrowed.
-TOLERANCE, TOLERANCE_16_BITS = 1e-3, 5e-2
-TOKENS_TRIED = 8
 
 
 @dataclass
@@ -104,19 +103,13 @@ def _last_layer(encoder: PreTrainedModel) -> nn.Module | None:
 
 
 def _agrees(encoder: PreTrainedModel, narrow: Narrow, ids_1N: Tensor) -> bool:
-    """Whether the last of some tokens has the same state alone as among all. Draws no random number."""
+    """Whether the last of some tokens has the same state alone as among all."""
     inputs = {"input_ids": ids_1N, "attention_mask": torch.ones_like(ids_1N)}
     last = torch.tensor([ids_1N.shape[1] - 1], device=ids_1N.device)
-    training = [module for module in encoder.modules() if module.training]
-    encoder.train(False)
     try:
-        with torch.no_grad(), torch.autocast(ids_1N.device.type, enabled=False):
+        with trial(encoder):
             one = _narrowed(encoder, inputs, narrow, last)
             other = encoder(**inputs).last_hidden_state[0, last]
     except (TypeError, ValueError, IndexError, RuntimeError):
         return False
-    finally:
-        for module in training:
-            module.training = True
-    tolerance = TOLERANCE if one.element_size() > 2 else TOLERANCE_16_BITS
-    return one.shape == other.shape and bool((one - other).abs().max() <= tolerance * other.abs().max())
+    return one.shape == other.shape and same(distance(one, other), encoder)

@@ -26,11 +26,7 @@ from isthmus.data.batch import Array
 from isthmus.log import say
 from isthmus.model.attention import LAYOUT, NAME, NotPackable
 from isthmus.model.layout import Layout, layout, worth_it
-
-# How far packed and padded states of one input may differ, of the largest state, for an encoder to count as packable:
-# well above rounding, well below what a wrong position or a neighbour's token does.
-TOLERANCE, TOLERANCE_16_BITS = 1e-3, 5e-2
-TOKENS_TRIED = 8
+from isthmus.model.trial import TOKENS_TRIED, distance, same, trial
 
 
 @dataclass(frozen=True)
@@ -121,17 +117,14 @@ def _examine(encoder: PreTrainedModel, ids_BT: Tensor, found: Layout) -> tuple[i
         except (NotPackable, TypeError, ValueError, IndexError, RuntimeError) as error:
             reason = str(error)
     start = min(distances, key=lambda start: distances[start], default=0)
-    if distances.get(start, math.inf) <= (TOLERANCE if encoder.dtype.itemsize > 2 else TOLERANCE_16_BITS):
+    if distances and same(distances[start], encoder):
         return start, ""
     encoder.set_attn_implementation(before)
     return None, reason
 
 
 def _distance(encoder: PreTrainedModel, ids_BT: Tensor, found: Layout, start: int) -> float:
-    """How far apart the states of the beginnings of two rows of a batch are, packed and padded, of the largest.
-
-    Draws no random number, adds no gradient; the encoder's mode is restored.
-    """
+    """How far apart the states of the beginnings of two rows of a batch are, packed and padded."""
     width = min(int(found.lengths[-1]), TOKENS_TRIED)
     rows = [int(found.places[-1]) // ids_BT.shape[1], int(found.places[0]) // ids_BT.shape[1]]
     lengths = torch.tensor([width, min(int(found.lengths[0]), width // 2)], device=ids_BT.device)
@@ -141,20 +134,13 @@ def _distance(encoder: PreTrainedModel, ids_BT: Tensor, found: Layout, start: in
     small = layout(mask, mask.device)
     assert small is not None
     packed = _packed(ids, small, start)
-    training = [module for module in encoder.modules() if module.training]
-    encoder.train(False)
-    try:
-        with torch.no_grad(), torch.autocast(ids.device.type, enabled=False):
-            one = packed.unpack(encoder(**packed.inputs).last_hidden_state)
-            other = encoder(ids, attention_mask=mask).last_hidden_state
-    finally:
-        for module in training:
-            module.training = True
-    other = other.masked_fill(mask.unsqueeze(-1) == 0, 0)
-    return float((one - other).abs().max() / other.abs().max())
+    with trial(encoder):
+        one = packed.unpack(encoder(**packed.inputs).last_hidden_state)
+        other = encoder(ids, attention_mask=mask).last_hidden_state
+    return distance(one, other.masked_fill(mask.unsqueeze(-1) == 0, 0))
 
 
 def tokens_computed(encoder: PreTrainedModel, lengths: Array, cells: int) -> int:
     """How many tokens the encoder has run on for a batch of so many `cells` whose rows have these lengths."""
-    packed = worth_it(lengths, cells) and _first_positions.get(encoder) is not None
+    packed = worth_it(lengths, cells, encoder.device) and _first_positions.get(encoder) is not None
     return int(lengths.sum()) if packed else cells

@@ -155,7 +155,7 @@ class OptionChecks(References):
                 self._giver(effective, "lora_alpha"), "is read with lora_rank alone: give that, too."
             )
         if effective.options["lora_rank"] is not None and effective.run.stage == "pretrain":
-            text = "adds to weights that were pre-trained: it cannot pre-train. Give it elsewhere"
+            text = "lora_rank adds to weights that were pre-trained: it cannot pre-train. Give it elsewhere"
             self.problems.add(self._giver(effective, "lora_rank"), f"{text}.")
 
     def _selection(self, effective: Effective) -> None:
@@ -192,6 +192,20 @@ class OptionChecks(References):
                     self._reached(where, task, here)
         for run in runs:
             self._kinds(run.place, run.own or {}, {task.kind for task in self.found(run.tasks)})
+        self._unread_at_encoders(runs)
+
+    def _unread_at_encoders(self, runs: Sequence[Run]) -> None:
+        """The same for the options of pre-training, and for those that stand at an encoder."""
+        texts = {task.kind for run in runs if run.stage == "pretrain" for task in self.found(run.tasks)}
+        if texts:
+            self._kinds(("recipe", "pretrain"), self.file.recipe.pretrain.given(), texts)
+        tuned = [task for run in runs if run.stage != "pretrain" for task in self.found(run.tasks)]
+        kinds = {task.kind for task in (*tuned, *self.found(self.file.targets))}
+        for name, entry in self.file.encoders.items():
+            stages: tuple[tuple[Stage, set[str]], ...] = (("pretrain", texts), ("target", kinds))
+            for stage, mine in stages:
+                for place, given in levels(self.file.recipe, stage, (), name, own_recipe(entry, stage))[2:]:
+                    self._kinds(place, given, mine)
 
     def _kinds(self, where: Where, given: Mapping[str, Any], kinds: Collection[str]) -> None:
         for kind, options in READ_BY.items():

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from isthmus.presets import PRESETS
 from isthmus.recipe import FROZEN
 from isthmus.study.fields import Strict, Written
 
@@ -33,20 +34,6 @@ READ_BY: Mapping[str, frozenset[str]] = {
     "retrieval": frozenset({"pool"}),
 }
 """Options that only some tasks read: text without labels, questions on a text, sentences to be found."""
-
-
-PRESETS: Mapping[str, Mapping[str, Any]] = {
-    "one-card-xl": {"precision": "bf16", "gradient_checkpointing": True},
-    "one-card-xxl": {"precision": "bf16_states", "gradient_checkpointing": True},
-    "one-card-lora": {
-        "precision": "bf16_states",
-        "gradient_checkpointing": True,
-        "lora_rank": 16,
-        "learning_rate": 2e-4,
-    },
-}
-"""Options for encoders that fill a card, by name. For each weight the first keeps 16 bytes (XLM-R XL: 52 GiB), the second
-8 (XXL: 80 GiB), the third 2 (XXL: 20 GiB)."""
 
 
 class RecipeOptions(Strict):
@@ -113,7 +100,7 @@ class RecipeOptions(Strict):
     select: Literal["english_dev", "oracle_dev", "last"] = Field(
         default="english_dev",
         description="Which checkpoint is kept: the best on the English development examples; the best on those "
-        "of the languages to transfer to (an oracle: such scores are not zero-shot, and are marked); or the last. "
+        "of the languages to transfer to (an oracle: such scores are not zero-shot, and the report says so); or the last. "
         "Pre-training keeps the last unless told otherwise.",
     )
     threads: Annotated[int, Field(ge=1, le=256), Written] = Field(

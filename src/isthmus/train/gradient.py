@@ -10,7 +10,7 @@ from isthmus.data.batch import Array
 from isthmus.data.seeds import number
 from isthmus.errors import OutOfMemory
 from isthmus.log import say
-from isthmus.model.device import autocast, free, out_of_memory, tensors
+from isthmus.model.device import autocast, free, out_of_memory, reason, tensors
 from isthmus.train.run import Facts, Run, State
 from isthmus.train.task import Task
 
@@ -32,7 +32,7 @@ def accumulate(
         except (RuntimeError, MemoryError) as error:
             if not out_of_memory(error):
                 raise
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            problem = reason(error)
         else:
             if summed is None:
                 state.optimizer.zero_grad()
@@ -40,7 +40,7 @@ def accumulate(
         # Out here nothing holds the tensors of the attempt any more, as the exception did.
         state.optimizer.zero_grad()
         free()
-        halve(state.facts, step, size, reason)
+        halve(state.facts, step, size, problem)
 
 
 def sum_gradients(
@@ -66,7 +66,7 @@ def sum_gradients(
     return torch.stack(losses).sum()
 
 
-def halve(facts: Facts, step: int, size: int, reason: str) -> None:
+def halve(facts: Facts, step: int, size: int, problem: str) -> None:
     """Half as many examples at once from here on.
 
     Raises:
@@ -74,7 +74,7 @@ def halve(facts: Facts, step: int, size: int, reason: str) -> None:
     """
     if size == 1:
         raise OutOfMemory(
-            f"The memory does not suffice for a single example at step {step + 1} ({reason}). Lower max_length in "
+            f"The memory does not suffice for a single example at step {step + 1} ({problem}). Lower max_length in "
             "the recipe, choose a smaller encoder or run where there is more memory; the last saved state is kept."
         )
     facts.micro_batch, facts.halved = (size + 1) // 2, facts.halved + 1

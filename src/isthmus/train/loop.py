@@ -91,6 +91,9 @@ def train(run: Run) -> Facts:
                         f"Stopped and saved at step {facts.step}. Run the same command again to go on."
                     )
                 if finished(run, facts):
+                    again = bool(facts.collapsed) and run.recipe.rerun_collapsed
+                    if again or time.monotonic() - state.saved_s > SAVE_EVERY_S:
+                        save(run, state)  # what follows may be stopped, too
                     break
                 if time.monotonic() > state.next_save_s:
                     save(run, state)
@@ -207,7 +210,7 @@ def save(run: Run, state: State) -> None:
     with run.clock("saving"):
         tensors = saved.pack(state.parameters, state.optimizer, state.best)
         run.slots.save(tensors, {**vars(state.facts), **vars(run.clock)})
-    now = time.monotonic()
+    state.saved_s = now = time.monotonic()
     state.next_save_s = now + max(SAVE_EVERY_S, SAVES_SHARE * (now - start))
 
 
@@ -219,7 +222,8 @@ def resume(run: Run) -> State:
         make(parameters, run.recipe, run.seed),
         torch.zeros((), device=run.encoder.device),
         Facts(micro_batch=run.micro_batch),
-        time.monotonic() + SAVE_EVERY_S,
+        saved_s=time.monotonic(),
+        next_save_s=time.monotonic() + SAVE_EVERY_S,
     )
     state.optimizer.found_inf = state.stuck  # type: ignore[attr-defined]
     found = run.slots.load()
@@ -229,4 +233,6 @@ def resume(run: Run) -> State:
         state.facts = Facts(**facts)
         state.best = saved.unpack(values, state.parameters, state.optimizer)
         say(f"goes on at step {state.facts.step}")
+    elif run.micro_batch != run.recipe.micro_batch:
+        save(run, state)  # chosen by the memory there is now, which may be another when the run goes on
     return state

@@ -15,12 +15,12 @@ import torch
 from torch import Tensor, nn
 
 from isthmus.data.seeds import number
+from isthmus.model.rounding import rounded
 from isthmus.recipe import Recipe
 
 # Elements that are updated at once in fp32, however large the embedding is: on a GPU 0.7 GB on the way, on a CPU what its
 # caches hold (measured, one thread: 20 ns for each element, and 65 ns with as many as on a GPU).
 ELEMENTS_AT_ONCE = {"cpu": 1 << 16, "cuda": 1 << 24}
-LOW_BITS = 1 << 16  # of a float32, those that bf16 has no room for
 TINY = 1e-6  # what torch's clipping adds to the norm
 
 
@@ -157,18 +157,6 @@ def _parts(p: nn.Parameter, state: Mapping[str, Tensor]) -> Iterator[list[Tensor
     size = ELEMENTS_AT_ONCE[p.device.type]
     for start in range(0, p.numel(), size):
         yield [tensor[start : start + size] for tensor in whole]
-
-
-def rounded(values: Tensor, generator: torch.Generator) -> Tensor:
-    """Float32 values that bf16 can hold, one of the two next to each, the nearer the likelier; the mean is the value.
-
-    What bf16 holds stays, and so do infinities and NaN. Uses up the values.
-    """
-    noise = torch.randint(
-        LOW_BITS, values.shape, generator=generator, device=values.device, dtype=torch.int32
-    )
-    bits = noise.add_(values.view(torch.int32)).bitwise_and_(-LOW_BITS).view(torch.float32)
-    return torch.where(values == values, bits, values)  # a NaN plus noise may be a number
 
 
 def rate_at(step: int, steps: int, recipe: Recipe) -> float:

@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import json
 import math
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from isthmus import families
 from isthmus.clock import Clock
 from isthmus.data.batch import Array, Epochs, Schedule, Specials, schedule, shares, specials
 from isthmus.data.seeds import number, stream
-from isthmus.errors import DataError
+from isthmus.errors import DataError, StorageError
 from isthmus.log import say
 from isthmus.model import encoder as encoders
 from isthmus.model import lora, memory, vocabulary
@@ -25,6 +26,7 @@ from isthmus.model.device import place, settle, states_dtype, to_device
 from isthmus.recipe import Recipe, full
 from isthmus.spec import fingerprint
 from isthmus.train.run import Run
+from isthmus.train.selection import selects
 from isthmus.train.state import Slots
 from isthmus.train.task import Task
 from isthmus.work import Work
@@ -55,7 +57,7 @@ def prepare(work: Work, seed: int, clock: Clock) -> Run:
         encoders.checkpoint_layers(encoder)
     for module in (encoder, *(task.head for task in tasks)):
         to_device(module)
-    return Run(
+    job = Run(
         encoder=encoder,
         tasks=tasks,
         schedule=plan(
@@ -74,6 +76,24 @@ def prepare(work: Work, seed: int, clock: Clock) -> Run:
         micro_batch=recipe.micro_batch or fitting(work.name, recipe, encoder, tasks),
         clock=clock,
     )
+    require_disk(work, job)
+    return job
+
+
+def require_disk(work: Work, job: Run) -> None:
+    """Refuse to begin what could not be saved: two states for a moment, each with weights, moments and the best weights.
+
+    Raises:
+        StorageError: the disk has less room.
+    """
+    trained = sum(p.numel() * p.element_size() for p in job.parameters.values())
+    needed = 2 * (3 + selects(job)) * trained
+    free = shutil.disk_usage(work.state).free
+    if free < needed:
+        raise StorageError(
+            f"{work.name}: saving the training's state takes up to {needed / 2**30:.1f} GiB in {work.state}, and the disk "
+            f"has {free / 2**30:.1f} GiB free. Free space, choose another ISTHMUS_STORE, or train less (lora_rank)."
+        )
 
 
 def parent(work: Work, recipe: Recipe, seed: int) -> PreTrainedModel:
@@ -213,6 +233,11 @@ def _dev(
             rows = first_of_each(family.originals(examples)[usable], sizes, recipe.eval_examples)
             if len(rows):
                 yield name, family.subset(examples, usable[rows])
+            elif name:
+                raise DataError(
+                    f"{work.name}: {name} has no development example with an answer to select a checkpoint by. Write "
+                    "select: english_dev or last."
+                )
 
 
 def first_of_each(rows: Array, sizes: Sequence[int], most: int) -> Array:

@@ -111,6 +111,7 @@ class State:
     optimizer: torch.optim.Optimizer
     stuck: Tensor
     facts: Facts
+    saved_s: float
     next_save_s: float
     best: dict[str, Tensor] = field(default_factory=dict)
     unread: Step | None = None

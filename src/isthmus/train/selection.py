@@ -62,15 +62,25 @@ def score(run: Run, task: Task) -> Scores:
 
 
 def _summary(found: Sequence[Scores]) -> dict[str, Any]:
-    """score and scores, of the language trained on; target_dev and target_scores, of those to be transferred to."""
+    """score and scores, of the language trained on; target_dev and target_scores, of those to be transferred to: the mean
+    over the targets of each one's mean over its languages.
+    """
     own = {scores.task: scores.by_set[""] for scores in found if "" in scores.by_set}
     others = {name: value for scores in found for name, value in scores.by_set.items() if name}
     return {
         "score": sum(own.values()) / len(own) if own else None,
         "scores": own,
-        "target_dev": sum(others.values()) / len(others) if others else None,
+        "target_dev": _mean_of_means(others) if others else None,
         "target_scores": others,
     }
+
+
+def _mean_of_means(scores: Mapping[str, float]) -> float:
+    """Of scores by target/language."""
+    targets: dict[str, list[float]] = {}
+    for name, value in scores.items():
+        targets.setdefault(name.partition("/")[0], []).append(value)
+    return sum(sum(values) / len(values) for values in targets.values()) / len(targets)
 
 
 def _shown(entry: Mapping[str, Any]) -> str:

@@ -4,6 +4,7 @@ Pre-training from scratch is a spec with `init` in the place of a parent and a f
 """
 
 import json
+import math
 import resource
 from collections.abc import Sequence
 from pathlib import Path
@@ -64,7 +65,13 @@ def _run(work: Work) -> None:
         say(f"{work.name}: {facts.step} steps in {duration(sum(job.clock.seconds.values()))}")
     reason = facts.diverged or (collapse(facts) if facts.collapsed else "")
     work.commit(
-        status=attempts[-1]["status"], reason=reason, details={**accounting(job, facts), "attempts": attempts}
+        status=attempts[-1]["status"],
+        reason=reason,
+        details={
+            **accounting(job, facts),
+            "attempts": attempts,
+            "parent_status": work.statuses.get("parent"),
+        },
     )
 
 
@@ -145,7 +152,7 @@ def accounting(job: Run, facts: Facts) -> dict[str, Any]:
         "halved": facts.halved,
         "embedding_rows": job.compaction.rows if job.compaction is not None else None,
         "dev": facts.history,
-        "last_losses": facts.losses,
+        "last_losses": [loss if math.isfinite(loss) else str(loss) for loss in facts.losses],
         "device": device,
         "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
     }

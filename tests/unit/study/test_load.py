@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from isthmus.presets import PRESETS
 from isthmus.recipe import elide
 from isthmus.study.load import Arm, HubEncoder, Link, PretrainedEncoder, Study, load_study
-from isthmus.study.recipes import PRESETS, RecipeOptions
+from isthmus.study.recipes import RecipeOptions
 
 REPOSITORY = Path(__file__).parents[3]
 BASE = (REPOSITORY / "tests" / "studies" / "bad" / "base.yaml").read_text(encoding="utf-8")

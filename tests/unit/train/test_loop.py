@@ -7,10 +7,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from isthmus.errors import Interrupted
+from isthmus.errors import Interrupted, StorageError
 from isthmus.families import classify, mlm
 from isthmus.model import encoder as encoders
-from isthmus.train import loop, stage
+from isthmus.train import loop, prepare, selection, stage
 from isthmus.work import Work
 from tests.unit.conftest import ARCHITECTURE
 from tests.unit.train.conftest import CUE, FAST, TEXT, TWIN, digests
@@ -111,9 +111,14 @@ def test_the_oracle_selects_by_the_languages_to_transfer_to(oracle, monkeypatch:
     assert found["dev"][0]["target_scores"] == {"cue/here": 0.9, "cue/there": 0.1}
 
 
-def test_an_oracle_run_resumes_and_differs_from_one_without(oracle, train) -> None:
+def test_without_an_oracle_the_other_languages_are_not_looked_at(oracle, train) -> None:
     assert details(oracle())["selected"]["target_dev"] is not None
     assert details(train())["selected"]["target_dev"] is None
+
+
+def test_an_oracle_weighs_targets_not_languages() -> None:
+    scores = {"xnli/de": 0.2, "xnli/fr": 0.4, "pawsx/de": 0.9}
+    assert selection._mean_of_means(scores) == pytest.approx(0.6)
 
 
 @pytest.mark.parametrize("options", [{}, {"rerun_collapsed": True}], ids=["as it is", "once more"])
@@ -135,16 +140,19 @@ def test_the_second_attempt_is_what_is_kept(train, monkeypatch: pytest.MonkeyPat
     assert digests(work.folder) == digests(once.folder)
 
 
-def test_a_second_attempt_resumes_too(train, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_attempt_resumes_too(train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    within = 0
     monkeypatch.setattr(classify, "collapsed", lambda *_: True)
     options = {"recipe": {"rerun_collapsed": True}}
     whole = train("whole", **options)
-    for after in (4, 25, 40):
+    for _ in range(30):
         try:
-            broken = train("broken", **options, after=after)
+            broken = train("broken", **options, after=6)
+            break
         except Interrupted:
-            continue
-    assert digests(broken.folder) == digests(whole.folder)
+            second = tmp_path / "state" / "broken" / str(stage.another(1))
+            within += second.is_dir() and any(second.iterdir())
+    assert digests(broken.folder) == digests(whole.folder) and within > 1
 
 
 @pytest.mark.parametrize(
@@ -236,3 +244,27 @@ def test_flops_are_six_for_each_weight_and_token(train) -> None:
     assert found["mfu"] is None and found["flops_per_s"] > 0 and found["peak_gpu_mb"] is None
     assert 0 < found["padding_avoided"] <= found["padding_share"]
     assert {"startup", "compute"} <= found["cpu_seconds"].keys()
+
+
+def test_a_state_that_would_not_fit_the_disk_is_said_before_the_first_step(train, monkeypatch) -> None:
+    monkeypatch.setattr(prepare.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 1000}))
+    with pytest.raises(StorageError, match=r"saving the training's state takes .* Free space"):
+        train()
+
+
+def test_a_cut_chosen_by_the_memory_is_kept_by_a_run_that_goes_on(train, monkeypatch) -> None:
+    """A kill before the first timed save: the memory may be another when the run goes on, and dropout with it."""
+    monkeypatch.setattr(prepare, "fitting", lambda *_: 3)
+    whole = train("whole")
+    count = loop.count
+
+    def killed(run, facts, step) -> None:
+        count(run, facts, step)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "count", killed)
+        with pytest.raises(KeyboardInterrupt):
+            train("broken")
+    monkeypatch.setattr(prepare, "fitting", lambda *_: None)
+    assert digests(train("broken").folder) == digests(whole.folder)

@@ -4,9 +4,10 @@ import pytest
 import torch
 from torch import nn
 
+from isthmus.model.rounding import rounded
 from isthmus.recipe import full
 from isthmus.train import optimizer as optimizers
-from isthmus.train.optimizer import RoundedAdamW, clip, make, rate_at, rounded, set_rate
+from isthmus.train.optimizer import RoundedAdamW, clip, make, rate_at, set_rate
 
 BF16 = torch.bfloat16
 
