@@ -45,7 +45,6 @@ def ours(job: Mapping[str, Any]) -> dict[str, Any]:
         "examples": [len(mask) for mask in masks],
         "padded_tokens": [mask.size for mask in masks],
         "lengths": lengths(rows),
-        "model": str(place),
         "dev": commit.details["dev"],
         "details": {name: commit.details[name] for name in KEPT if name in commit.details},
     }
