@@ -19,21 +19,9 @@ from isthmus.recipe import full
 from isthmus.train.optimizer import RoundedAdamW, clip, make
 from isthmus.units import ENCODER_FILES
 from isthmus.work import Work
+from tests.unit.model.small import ABSOLUTE, MODERN, SHARED, batch
 
-ROWS, PAD = 40, 1
-SHARED = {
-    "vocab_size": ROWS,
-    "hidden_size": 16,
-    "num_hidden_layers": 3,
-    "num_attention_heads": 2,
-    "intermediate_size": 32,
-    "pad_token_id": PAD,
-    "bos_token_id": 0,
-    "eos_token_id": 2,
-}
-ABSOLUTE = {"max_position_embeddings": 34, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
 DEBERTA = {"max_position_embeddings": 34, "relative_attention": True, "norm_rel_ebd": "layer_norm"}
-MODERN = {"local_attention": 8, "cls_token_id": 0, "sep_token_id": 2}
 # with the name of the norm that the encoder ends with
 PRE_NORM = {
     "xlm-roberta-xl": (ABSOLUTE, "encoder.LayerNorm"),
@@ -51,12 +39,6 @@ def model(kind: str, changes: dict, dtype: torch.dtype = torch.float32):
         if p.dim() == 1:  # norms that do nothing would hide whether they are applied, and how often
             p.data += torch.rand(p.shape, generator=torch.Generator().manual_seed(len(name)))
     return made
-
-
-def batch(lengths: tuple[int, ...] = (20, 3, 9, 14)) -> dict[str, torch.Tensor]:
-    mask = (torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]).long()
-    ids = torch.randint(3, ROWS, mask.shape, generator=torch.Generator().manual_seed(2))
-    return {"input_ids": torch.where(mask == 1, ids, PAD), "attention_mask": mask}
 
 
 def of_transformers(encoder, given) -> list[torch.Tensor]:

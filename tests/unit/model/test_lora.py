@@ -10,38 +10,22 @@ from isthmus.errors import UsageError
 from isthmus.model import encoder as encoders
 from isthmus.model import lora, packing, vocabulary
 from isthmus.recipe import full
+from tests.unit.model.small import ABSOLUTE, MODERN, ROWS, SHARED, batch
 
-ROWS, PAD = 40, 1
-SHARED = {
-    "vocab_size": ROWS,
-    "hidden_size": 16,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "intermediate_size": 32,
-    "pad_token_id": PAD,
-    "bos_token_id": 0,
-    "eos_token_id": 2,
-}
-ABSOLUTE = {"max_position_embeddings": 34, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
 KINDS = {
     # with the linear layers of one layer
     "xlm-roberta": (ABSOLUTE, 6),
     "xlm-roberta-xl": (ABSOLUTE, 6),
     "bert": (ABSOLUTE, 6),
-    "modernbert": ({"local_attention": 8, "cls_token_id": 0, "sep_token_id": 2}, 4),
+    "modernbert": (MODERN, 4),
 }
+LAYERS = SHARED["num_hidden_layers"]
 RECIPE = full({"lora_rank": 3})
 
 
 def model(kind: str = "xlm-roberta", dtype: torch.dtype = torch.float32):
     torch.manual_seed(1)
     return AutoModel.from_config(AutoConfig.for_model(kind, **SHARED, **KINDS[kind][0])).to(dtype)
-
-
-def batch(lengths: tuple[int, ...] = (20, 3, 9, 14)) -> dict[str, torch.Tensor]:
-    mask = (torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]).long()
-    ids = torch.randint(3, ROWS, mask.shape, generator=torch.Generator().manual_seed(2))
-    return {"input_ids": torch.where(mask == 1, ids, PAD), "attention_mask": mask}
 
 
 def states(encoder) -> torch.Tensor:
@@ -79,7 +63,7 @@ def test_the_additions_start_at_nothing_and_are_merged_into_the_weights(kind: st
     adapted = lora.attach(encoder, RECIPE, 1)
     assert adapted.encoder is encoder and torch.equal(states(encoder), plain)
     names = trained(encoder)
-    assert len(names) == 2 * 2 * KINDS[kind][1] and all("lora_" in name for name in names)
+    assert len(names) == 2 * LAYERS * KINDS[kind][1] and all("lora_" in name for name in names)
     losses = train(encoder)
     assert losses[-1] < losses[0]
     assert packing._first_positions[encoder] is not None  # the batches ran packed
@@ -93,7 +77,7 @@ def test_the_additions_start_at_nothing_and_are_merged_into_the_weights(kind: st
     after = encoder.state_dict()
     assert list(after) == list(before) and all(p.requires_grad for p in encoder.parameters())
     changed = {name for name in after if not torch.equal(after[name], before[name])}
-    assert len(changed) == 2 * KINDS[kind][1] and all(after[name].dim() == 2 for name in changed)
+    assert len(changed) == LAYERS * KINDS[kind][1] and all(after[name].dim() == 2 for name in changed)
     assert not any("embed" in name for name in changed)
 
 

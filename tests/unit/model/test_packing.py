@@ -12,30 +12,20 @@ from isthmus.model import encoder as encoders
 from isthmus.model import layout as layouts
 from isthmus.train import loop, stage
 from tests.unit.conftest import ARCHITECTURE
+from tests.unit.model import small
+from tests.unit.model.small import ABSOLUTE, MODERN, PAD, SHARED
 from tests.unit.train.test_stage import CUE, FAST, TEXT, TWIN
 
-ROWS, PAD = 50, 1
 # More tokens than the models have positions, neighbours in length and equals, one of a single token; longer than the
 # window of the model that has one.
 LENGTHS = [30, 3, 12, 30, 1, 13, 14, 12]
-SHARED = {
-    "vocab_size": ROWS,
-    "hidden_size": 16,
-    "num_hidden_layers": 3,
-    "num_attention_heads": 2,
-    "intermediate_size": 32,
-    "pad_token_id": PAD,
-    "bos_token_id": 0,
-    "eos_token_id": 2,
-}
-ABSOLUTE = {"max_position_embeddings": 34, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
 KINDS = {
     "xlm-roberta": (2, ABSOLUTE),
     "xlm-roberta-xl": (2, ABSOLUTE),
     "bert": (0, ABSOLUTE),
     "modernbert": (
         0,
-        {"local_attention": 8, "global_attn_every_n_layers": 2, "cls_token_id": 0, "sep_token_id": 2},
+        {**MODERN, "global_attn_every_n_layers": 2},
     ),
     "eurobert": (0, {"num_key_value_heads": 1}),
 }
@@ -54,9 +44,7 @@ def model(kind: str, changes: dict, dtype: torch.dtype = torch.float64):
 
 
 def batch(lengths=LENGTHS) -> dict[str, torch.Tensor]:
-    mask = (torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]).long()
-    ids = torch.randint(3, ROWS, mask.shape, generator=torch.Generator().manual_seed(2))
-    return {"input_ids": torch.where(mask == 1, ids, PAD), "attention_mask": mask}
+    return small.batch(lengths)
 
 
 def padded(encoder, batch) -> list[torch.Tensor]:
