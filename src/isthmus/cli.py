@@ -1,6 +1,7 @@
 """The command line. Rules call `isthmus stage`; people call the rest. Nothing heavy is imported before it is needed."""
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -12,6 +13,12 @@ from isthmus.errors import IsthmusError, UsageError
 from isthmus.stop import Stop
 
 REPOSITORY = Path(__file__).parents[2]
+HUB_COMMANDS = {
+    "fetch": "download all that a study reads from the Hugging Face hub, and pin it",
+    "pin": "write the commits, sizes and hashes of what a study reads into hub.lock beside it",
+    "bundle": "write a study's downloads to one file, for a cluster without a network",
+    "unbundle": "bring the downloads of such a file into this machine's cache",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -51,6 +58,18 @@ def _parser() -> argparse.ArgumentParser:
     answer.add_argument("study", type=Path, metavar="STUDY")
     answer.set_defaults(command=_answer)
 
+    _add_score(commands)
+    _add_export(commands)
+
+    for name, text in HUB_COMMANDS.items():
+        hub = commands.add_parser(name, help=text)
+        hub.add_argument("study", type=Path, metavar="STUDY")
+        if name == "pin":
+            hub.add_argument("--update", action="store_true", help="take the newest commits")
+        if name in ("bundle", "unbundle"):
+            hub.add_argument("file", type=Path, metavar="FILE")
+        hub.set_defaults(command=_hub, action=name)
+
     stage = commands.add_parser("stage", help="run one job (called by the rules)")
     stage.add_argument("name")
     stage.add_argument(
@@ -59,6 +78,30 @@ def _parser() -> argparse.ArgumentParser:
     stage.add_argument("--receipt", type=Path, required=True, help="where to write the receipt")
     stage.set_defaults(command=_stage)
     return parser
+
+
+def _add_score(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    score = commands.add_parser("score", help="score a prediction file in XTREME's format as its scorers do")
+    score.add_argument("--task", required=True)
+    score.add_argument("--language", required=True)
+    score.add_argument("--predictions", type=Path, required=True, metavar="FILE")
+    gold = score.add_mutually_exclusive_group(required=True)
+    gold.add_argument("--gold", type=Path, metavar="FILE", help="the right answers in XTREME's format")
+    gold.add_argument(
+        "--hub", metavar="FOLDER", help="take them from a folder in the hub's layout (or babel)"
+    )
+    score.add_argument("--split", help="which split of the hub (default: test)")
+    score.set_defaults(command=_score)
+
+
+def _add_export(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    export = commands.add_parser("export", help="write the predictions of a study as a submission folder")
+    export.add_argument("benchmark", choices=("xtreme", "xtreme-r"))
+    export.add_argument("study", type=Path, metavar="STUDY")
+    export.add_argument("folder", type=Path, metavar="DIR")
+    for name in ("encoder", "arm", "seed"):
+        export.add_argument(f"--{name}", help="which one, where the study has several")
+    export.set_defaults(command=_export)
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -123,6 +166,48 @@ def _show(results: Path) -> None:
     print(f"\nReport: {results / 'report.html'}")
 
 
+def _score(options: argparse.Namespace) -> int:
+    _one_thread()
+    from isthmus.evaluate import official
+
+    if options.gold is not None and options.split is not None:
+        raise UsageError(
+            "--split chooses a split of --hub; a file given with --gold has none. Drop one of them."
+        )
+    found = official.score(
+        options.task,
+        options.language,
+        options.predictions,
+        options.gold,
+        options.hub or "",
+        options.split or "test",
+    )
+    if found.note:
+        print(f"isthmus: {found.note}", file=sys.stderr)
+    print(json.dumps(found.report))
+    return 0
+
+
+def _export(options: argparse.Namespace) -> int:
+    _one_thread()
+    from isthmus.plan import Plan
+    from isthmus.publish.export import RUN, export
+
+    asked = {name: getattr(options, name) for name in RUN}
+    for line in export(options.benchmark, Plan.of(options.study), options.folder, asked):
+        print(line)
+    print(f"Submission folder: {options.folder}")
+    return 0
+
+
+def _hub(options: argparse.Namespace) -> int:
+    from isthmus.hubs import commands
+
+    given = {name: value for name, value in vars(options).items() if name not in ("command", "action")}
+    getattr(commands, options.action)(**given)
+    return 0
+
+
 def _stage(options: argparse.Namespace) -> int:
     stop = Stop()
     stop.during(lambda: _run_stage(options, stop))
@@ -130,15 +215,19 @@ def _stage(options: argparse.Namespace) -> int:
 
 
 def _run_stage(options: argparse.Namespace, stop: Stop) -> None:
-    # numpy's linear algebra takes every core unless told before it is loaded; a job has one, and torch is told its own.
-    for library in ("OPENBLAS", "MKL", "OMP"):
-        os.environ[f"{library}_NUM_THREADS"] = "1"
+    _one_thread()
     from isthmus.jobs import STAGES
     from isthmus.runner import run_job
 
     if options.name not in STAGES:
         raise UsageError(f"There is no stage {options.name!r}. The stages are {', '.join(STAGES)}.")
     run_job(options.job, options.receipt, stop)
+
+
+def _one_thread() -> None:
+    """numpy's linear algebra takes every core unless told before it is loaded; a job has one, and torch is told its own."""
+    for library in ("OPENBLAS", "MKL", "OMP"):
+        os.environ[f"{library}_NUM_THREADS"] = "1"
 
 
 if __name__ == "__main__":

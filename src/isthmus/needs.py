@@ -1,5 +1,6 @@
 """What a study needs: which tasks are trained on and scored, in which languages of those that the hub has."""
 
+from collections.abc import Iterator
 from typing import Literal
 
 from isthmus.errors import UsageError
@@ -31,8 +32,7 @@ class Needs:
             if (missing := [language for language in languages if language not in offered])
         ]
         for name, languages in self.trained_datasets().items():
-            if languages == [ENGLISH] and ENGLISH not in self.study.tasks[name].codes:
-                problems.append(f"{self.study.path}: {name} has no English data to train on.")
+            problems += self._untrainable(self.study.tasks[name], languages, offered)
         asked = {name: self.languages(self.study.tasks[name]) for name in self.study.targets}
         problems += [
             f"{self.study.path}: {name} has none of the study's languages that the hub offers. It has "
@@ -42,6 +42,22 @@ class Needs:
         ]
         if problems:
             raise UsageError("\n".join(problems))
+
+    def _untrainable(
+        self, task: Task, languages: list[str], offered: tuple[str, ...] | None
+    ) -> Iterator[str]:
+        """What hinders training on the task in these languages, of those that the hub offers."""
+        if ENGLISH in languages and ENGLISH not in task.trainable and not task.is_text:
+            yield (
+                f"{self.study.path}: {task.name} has no English data to train on. Say in its file which languages it is "
+                "trained in (trained_in)."
+            )
+        missing = [code for code in languages if offered is not None and code not in offered]
+        if missing:
+            yield (
+                f"{self.study.path}: {task.name} is trained in {', '.join(languages)}, and the hub has nothing in "
+                f"{', '.join(missing)}. It has {', '.join(offered or ())}."
+            )
 
     def languages(self, task: Task) -> list[str]:
         """The languages of a task that the study asks for and the hub has, in the catalogue's order."""
@@ -62,18 +78,24 @@ class Needs:
         return list(dict.fromkeys(tasks))
 
     def trained_datasets(self) -> dict[str, list[str]]:
-        """Every task whose data an arm or a target is trained on, with the languages: English, or for text without
-        labels all that the study asks for. A task may unite several.
-        """
+        """Every task whose data an arm or a target is trained on, with the languages. A task may unite several."""
         found: dict[str, list[str]] = {}
         for task in (self.study.tasks[name] for name in (*self.arm_tasks(), *self.training_sets())):
             for name in task.datasets:
-                found[name] = self.training_languages(task)
+                mine = found.setdefault(name, [])
+                mine += [code for code in self.training_languages(task) if code not in mine]
         return found
 
     def training_languages(self, task: Task) -> list[str]:
-        """English, or for text without labels the languages of the study (Phang et al. 2020, section 2.3)."""
-        return self.languages(task) if task.is_text else [ENGLISH]
+        """English; for text without labels the languages of the study (Phang et al. 2020, section 2.3). A task's file may
+        name others, as for data that are Japanese, or say that it is trained in those of the study that have the data, as
+        for translations.
+        """
+        if task.is_text:
+            return self.languages(task)
+        if task.trained_in == "study":
+            return [code for code in self.languages(task) if code in task.trainable]
+        return [ENGLISH] if task.trained_in is None else list(task.trained_in)
 
     def training_sets(self) -> dict[str, list[Task]]:
         """Each training set with the targets that it serves: SQuAD is trained once for XQuAD and MLQA."""

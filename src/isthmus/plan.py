@@ -6,15 +6,18 @@ is exactly what has to be made.
 """
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from isthmus import receipt, settings
 from isthmus.errors import DataError, UsageError
 from isthmus.expand import expand
 from isthmus.hubs import Hub
+from isthmus.hubs.huggingface import HuggingFace
 from isthmus.hubs.mirror import Mirror
+from isthmus.hubs.pinned import LOCK
 from isthmus.jobs import Job, Unit
 from isthmus.receipt import Outcome
 from isthmus.runner import publish
@@ -42,7 +45,7 @@ class Plan:
             UsageError: the study or a setting is wrong; the message lists every problem.
         """
         study = load_study(path)
-        hub = open_hub(study.hub)
+        hub = open_hub(study.hub, path.parent)
         jobs, lacking = expand(study, hub)
         return cls(study, hub, tuple(jobs), lacking, results_of(study), Store(settings.store_root()))
 
@@ -57,8 +60,13 @@ class Plan:
 
     def document(self, job: Job) -> Path:
         """Where the file is that tells a process how to run the job. Another store or hub makes it another file."""
-        places = fingerprint([self.store.root.as_posix(), self.hub.folder and self.hub.folder.as_posix()], 8)
+        hub = self.hub.folder and self.hub.folder.as_posix()
+        places = fingerprint([self.store.root.as_posix(), hub, *self._extras().values()], 8)
         return self.results / "jobs" / f"{job.key}-{places}.json"
+
+    def _extras(self) -> dict[str, str]:
+        """What a job's document says beyond the job: the lock, where the folder is filled from the hub when it runs."""
+        return {"lock": self.hub.lock_path.as_posix()} if isinstance(self.hub, HuggingFace) else {}
 
     def resolve(self, write: bool = True) -> tuple[Job, ...]:
         """Write the receipts of all that is in the store, drop those of all that is not; give the jobs to run.
@@ -67,6 +75,7 @@ class Plan:
 
         Raises:
             UsageError: jobs have to run for which the hub lacks data; the message lists all of it.
+            HubError: the same where the network may not be used.
         """
         known: dict[str, tuple[str, str]] = {}  # unit key -> content, status
         waiting = tuple(job for job in self.jobs if not self._resolve_job(job, known, write))
@@ -76,13 +85,21 @@ class Plan:
             raise UsageError(
                 "\n".join(
                     [
-                        f"{self.study.path}: the mirror {self.hub.folder} lacks data that the study needs:",
+                        f"{self.study.path}: {self._hub_in_words()} lacks data that the study needs:",
                         *lines,
                         "Add it there, or leave the tasks or languages out.",
                     ]
                 )
             )
+        if isinstance(self.hub, HuggingFace):
+            units = {unit.key: unit for job in waiting for unit in job.units if unit.key not in known}
+            self.hub.refuse_missing(unit.spec for unit in units.values() if "source" in unit.spec)
         return waiting
+
+    def _hub_in_words(self) -> str:
+        if isinstance(self.hub, HuggingFace):
+            return f"the hub, by {self.hub.lock_path} (isthmus pin STUDY --update looks again),"
+        return f"the mirror {self.hub.folder}"
 
     def _resolve_job(self, job: Job, known: dict[str, tuple[str, str]], write: bool) -> bool:
         found: dict[str, Artifact] = {}
@@ -96,7 +113,7 @@ class Plan:
         path = self.receipt(job)
         if len(found) < len(job.units):
             path.unlink(missing_ok=True)
-            document = job.document(self.results, self.store.root, self.hub.folder)
+            document = job.document(self.results, self.store.root, self.hub.folder) | self._extras()
             self.document(job).parent.mkdir(parents=True, exist_ok=True)
             write_json(self.document(job), document)
             return False
@@ -132,6 +149,12 @@ class Plan:
         return self.store.find(outcome.stage, outcome.digest) if outcome else None
 
 
+def sources_of(jobs: Iterable[Job]) -> list[Mapping[str, Any]]:
+    """The specs of all units that read a hub, each once."""
+    specs = {unit.key: unit.spec for job in jobs for unit in job.units if "source" in unit.spec}
+    return list(specs.values())
+
+
 def results_of(study: Study) -> Path:
     """Where a study's receipts and tables are, below the working folder."""
     return Path("results") / study.name
@@ -144,8 +167,9 @@ def _read(path: Path) -> dict[str, Outcome]:
         return {}  # missing or damaged: it is written anew or its job runs
 
 
-def open_hub(setting: str) -> Hub:
-    """The hub that a study's `hub` names: babel, mirror (ISTHMUS_HUB), or a mirror's folder.
+def open_hub(setting: str, beside: Path = Path()) -> Hub:
+    """The hub that a study's `hub` names: babel, huggingface (with the lock `beside` the study), mirror (ISTHMUS_HUB),
+    or a mirror's folder.
 
     Raises:
         UsageError: the study says mirror and ISTHMUS_HUB is not set.
@@ -154,4 +178,6 @@ def open_hub(setting: str) -> Hub:
         from isthmus.hubs.babel.hub import Babel
 
         return Babel()
+    if setting == "huggingface":
+        return HuggingFace(settings.cache_root(), (beside / LOCK).absolute())
     return Mirror(settings.mirror_root() if setting == "mirror" else Path(setting))

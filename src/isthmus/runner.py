@@ -72,6 +72,7 @@ def run_job(job_path: Path, receipt_path: Path, stop: Stop | None = None) -> Non
         raise UsageError(
             f"There is no job document {job_path} ({error}). Run Snakemake: its dry run writes it."
         ) from error
+    _supply(job)
     run = Run(job, Store(Path(job["store"])), stop or Stop())
     missing = []
     for unit in job["units"]:
@@ -114,6 +115,15 @@ def _digest(run: Run, unit: Mapping[str, Any]) -> str:
             )
         inputs[role] = run.parents[key].content
     return digest(run.job["stage"], unit["spec"], unit["code"], inputs)
+
+
+def _supply(job: Mapping[str, Any]) -> None:
+    """Bring what the job reads from the Hugging Face hub into the folder that serves as its mirror."""
+    if "lock" in job:
+        from isthmus.hubs.huggingface import HuggingFace
+
+        specs = [unit["spec"] for unit in job["units"] if "source" in unit["spec"]]
+        HuggingFace(Path(job["hub"]), Path(job["lock"])).supply(specs)
 
 
 def _contents_of_sources(run: Run, unit: Mapping[str, Any]) -> dict[str, str]:

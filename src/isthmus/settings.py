@@ -2,7 +2,12 @@
 
 ISTHMUS_STORE    the store's folder (default: results/store below the working folder)
 ISTHMUS_HUB      a folder in the hub's layout, for studies that say `hub: mirror`
+ISTHMUS_CACHE    where studies that say `hub: huggingface` keep what they download (default: results/hub below the
+                 working folder)
+ISTHMUS_HUB_PATIENCE   seconds for which a request to the hub is tried again (default: 300)
 ISTHMUS_VERIFY   `full` (default) reads and checks every input artifact before use, `size` only measures it
+
+The hub's own settings are heeded: HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE, HF_HUB_DOWNLOAD_TIMEOUT, and those of proxies.
 """
 
 import os
@@ -29,6 +34,37 @@ def mirror_root() -> Path:
             "(<owner>/<name>/<config>/<split>-00000-of-00001.parquet), or write that folder in the study: `hub: FOLDER`."
         )
     return Path(value).expanduser().absolute()
+
+
+def cache_root() -> Path:
+    """The folder of what was downloaded from the Hugging Face hub. Beside the store, because a home folder often has a
+    quota, and because it is a mirror that a study can be given.
+    """
+    return Path(os.environ.get("ISTHMUS_CACHE") or "results/hub").expanduser().absolute()
+
+
+def hub_patience_s() -> float:
+    """Seconds for which a request to the hub is tried again.
+
+    Raises:
+        UsageError: ISTHMUS_HUB_PATIENCE is no such number.
+    """
+    value = os.environ.get("ISTHMUS_HUB_PATIENCE") or "300"
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = -1.0
+    if not 0 < seconds <= 7 * 24 * 3600:
+        raise UsageError(
+            f"ISTHMUS_HUB_PATIENCE is {value!r}; it must be a number of seconds, at most a week."
+        )
+    return seconds
+
+
+def hub_offline() -> bool:
+    """Whether the network may not be used, by the hub's own settings."""
+    values = (os.environ.get("HF_HUB_OFFLINE"), os.environ.get("TRANSFORMERS_OFFLINE"))
+    return any(value is not None and value.upper() in ("1", "ON", "YES", "TRUE") for value in values)
 
 
 def verify_fully() -> bool:

@@ -17,7 +17,18 @@ def run(*arguments: str, **options) -> subprocess.CompletedProcess:
 def test_help_names_the_commands():
     shown = run("--help")
     assert shown.returncode == 0
-    for command in ("run", "plan", "answer", "stage"):
+    for command in (
+        "run",
+        "plan",
+        "answer",
+        "score",
+        "export",
+        "fetch",
+        "pin",
+        "bundle",
+        "unbundle",
+        "stage",
+    ):
         assert command in shown.stdout
 
 

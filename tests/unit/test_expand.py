@@ -331,3 +331,48 @@ def test_an_encoders_own_precision_reaches_all_that_it_computes(tmp_path):
         for unit in job.units:
             if unit.stage in ("train", "predict") and job.rule != "pretrain_encoder":
                 assert unit.spec["recipe"]["precision"] == "bf16"
+
+
+def trained(jobs: list[module.Job], place: str) -> module.Unit:
+    return next(job.units[0] for job in jobs if job.place == place)
+
+
+def of_an_arm(
+    tmp_path: Path, task: str, languages: str = "[en, de]"
+) -> tuple[list[module.Job], dict[str, str]]:
+    text = MICRO.replace("  mnli: mnli\n", f"  mnli: mnli\n  other: {task}\n")
+    text = text.replace("\nlanguages: [en, de]", f"\nlanguages: {languages}")
+    (tmp_path / "study.yaml").write_text(text)
+    return expand(load_study(tmp_path / "study.yaml"), Babel())
+
+
+def test_an_arm_may_train_on_japanese(tmp_path):
+    jobs, lacking = of_an_arm(tmp_path, "pawsx_ja")
+    unit = trained(jobs, "intermediate/tiny/other/s1")
+    assert unit.spec["tasks"][0]["languages"] == ["ja"]
+    assert {role for role in unit.parents if role != "parent"} == {"tokens/pawsx_ja/ja"}
+    fetched = next(job for job in jobs if job.place == "data/pawsx_ja").units
+    assert [unit.spec["splits"] for unit in fetched] == [{"train": "train", "dev": "validation"}]
+    assert set(lacking) <= {unit.key for unit in fetched}
+
+
+def test_translations_are_one_intermediate_task_in_all_languages_of_the_study(tmp_path):
+    jobs, _ = of_an_arm(tmp_path, "mnli_translated", "[en, sw, de]")
+    unit = trained(jobs, "intermediate/tiny/other/s1")
+    assert [(task["task"], task["languages"]) for task in unit.spec["tasks"]] == [
+        ("mnli_translated", ["de", "sw"])
+    ]
+    assert {role for role in unit.parents if role != "parent"} == {
+        f"tokens/mnli_translated/{language}" for language in ("de", "sw")
+    }
+
+
+def test_what_a_task_is_trained_in_changes_no_other_key(tmp_path):
+    before, (after, _) = table(tmp_path), of_an_arm(tmp_path, "jnli")
+    changed = {place for place, key in keys(before).items() if keys(after)[place] != key}
+    assert changed == {"tabulate", "report"}
+
+
+def test_a_dataset_that_babel_does_not_have_is_said_to_be_lacking(tmp_path):
+    _, lacking = of_an_arm(tmp_path, "jaquad")
+    assert list(lacking.values()) == ["jaquad in ja: tried SkelterLabsInc/JaQuAD default (train, validation)"]

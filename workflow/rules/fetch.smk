@@ -16,6 +16,7 @@ rule fetch_dataset:
     resources:
         mem_mb=memory_mb,
         runtime=runtime_minutes,
+        hub=1,
     params:
         python=PYTHON,
         job=job_document,
@@ -41,6 +42,7 @@ rule fetch_encoder:
     resources:
         mem_mb=memory_mb,
         runtime=runtime_minutes,
+        hub=1,
     params:
         python=PYTHON,
         job=job_document,

@@ -23,11 +23,11 @@ from isthmus.study.problems import Problems, did_you_mean, name_problem, shown
 from isthmus.study.yamlfile import Where
 from isthmus.tasks.task import Task
 
-HUBS = ("babel", "mirror")
+HUBS = ("babel", "huggingface", "mirror")
 _HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,95}(/[A-Za-z0-9][A-Za-z0-9_.-]{0,95})?\Z")
 
 
-RESERVED = ("store", "logs")
+RESERVED = ("store", "hub", "logs")
 """Folders of results/ that are no study's."""
 
 
@@ -96,13 +96,8 @@ class Checks(References):
         hub = self.file.hub
         if hub in HUBS or hub.startswith((".", "~")) or "/" in hub:
             return
-        if hub == "huggingface":
-            self.problems.add(
-                ("hub",), "this version serves babel and mirrors (a folder in the hub's layout) only."
-            )
-        else:
-            text = f"{shown(hub)} is no hub (a folder is written as ./folder).{did_you_mean(hub, HUBS)}"
-            self.problems.add(("hub",), text)
+        text = f"{shown(hub)} is no hub (a folder is written as ./folder).{did_you_mean(hub, HUBS)}"
+        self.problems.add(("hub",), text)
 
     def _encoder(self, where: Where, entry: EncoderEntry) -> None:
         both = (("pretrain", entry.pretrain), ("from", entry.from_))

@@ -1,7 +1,6 @@
-"""The JSON schema and the reference page of the study file, generated from its models.
+"""The JSON schema and the reference page of the study file, generated from its models, and the page of the catalogue.
 
-`python -m isthmus.study.docs` in the repository writes both; a test fails with the difference when they are
-stale.
+`python -m isthmus.study.docs` in the repository writes them; a test fails with the difference when they are stale.
 """
 
 import json
@@ -13,10 +12,11 @@ from pydantic import BaseModel
 
 from isthmus.study import format as study_format
 from isthmus.study import recipes
-from isthmus.tasks import task
+from isthmus.tasks import page, task
 
 SCHEMA = Path("workflow/schemas/study.schema.json")
 REFERENCE = Path("docs/config.md")
+TASKS = Path("docs/tasks.md")
 TYPES = {
     "string": "text",
     "number": "number",
@@ -142,8 +142,8 @@ def _type(option: Mapping[str, Any], root: Mapping[str, Any]) -> str:
 
 
 def write(root: Path) -> None:
-    """Write both files below the repository's root."""
-    for path, text in ((SCHEMA, schema()), (REFERENCE, reference())):
+    """Write the files below the repository's root."""
+    for path, text in ((SCHEMA, schema()), (REFERENCE, reference()), (TASKS, page.page())):
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_text(text, encoding="utf-8")
 

@@ -175,8 +175,8 @@ class StudyFile(Strict):
     )
     hub: str = Field(
         default="babel",
-        description="Where data and ready encoders come from: `babel` (embedded, synthetic), `mirror` (the "
-        "folder that the setting ISTHMUS_HUB names), or a folder in the hub's layout, relative to this file, "
+        description="Where data and ready encoders come from: `babel` (embedded, synthetic), `huggingface` "
+        "(downloaded once into the folder ISTHMUS_CACHE), `mirror` (the folder that the setting ISTHMUS_HUB names), or a folder in the hub's layout, relative to this file, "
         "such as `./mirror`.",
     )
     tasks: str | None = Field(

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from isthmus.errors import UsageError
 from isthmus.study.arms import Arm, Link, expand_arms
-from isthmus.study.checks import Checks
+from isthmus.study.checks import HUBS, Checks
 from isthmus.study.format import EncoderEntry, RecipeSection, StudyFile, levels, own_recipe
 from isthmus.study.options import OptionChecks
 from isthmus.study.problems import Problems, prune
@@ -71,7 +71,7 @@ class HubEncoder:
 class Study:
     """A study that was checked.
 
-    `path` is its file as given, `hub` is babel, mirror, or a folder's absolute path; `tasks` are the
+    `path` is its file as given, `hub` is babel, huggingface, mirror, or a folder's absolute path; `tasks` are the
     catalogue's and its own by name. All names may stand in paths and job names.
     """
 
@@ -176,9 +176,7 @@ def _study(file: StudyFile, path: Path, arms: Mapping[str, Arm], tasks: Mapping[
     return Study(
         name=file.study,
         question=file.question,
-        hub=file.hub
-        if file.hub in ("babel", "mirror")
-        else str((path.parent / Path(file.hub).expanduser()).resolve()),
+        hub=file.hub if file.hub in HUBS else str((path.parent / Path(file.hub).expanduser()).resolve()),
         path=path,
         encoders={name: _encoder(name, entry) for name, entry in file.encoders.items()},
         arms=arms,

@@ -1,4 +1,4 @@
-"""Task files read and checked: the packaged catalogue, and a folder of a study's own."""
+"""Task files read and checked: the packaged catalogue, and a folder of a study's own, with their languages."""
 
 import ast
 import functools
@@ -13,6 +13,8 @@ from pydantic import ValidationError
 from isthmus.errors import UsageError
 from isthmus.study.problems import Problems, did_you_mean, name_problem, relative, shown
 from isthmus.study.yamlfile import Flaw, Where, YamlError, load
+from isthmus.tasks import languages
+from isthmus.tasks.languages import Language
 from isthmus.tasks.task import PLACEHOLDER, Source, Task
 
 PACKAGED = Path(__file__).parent / "catalogue"
@@ -46,18 +48,27 @@ def catalogue(extra_folder: Path | None = None) -> dict[str, Task]:
 
 @dataclass
 class Collection:
-    """The tasks of some folders by name, a line for each problem, and the names whose files have one."""
+    """The tasks of some folders by name, their languages by code, a line for each problem, and the names of the tasks
+    whose files have one.
+    """
 
     tasks: dict[str, Task] = field(default_factory=dict)
+    languages: dict[str, Language] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     broken: set[str] = field(default_factory=set)
 
 
 def collect(folders: Sequence[Path]) -> Collection:
-    """Every task that the folders' YAML files hold; a file with a problem does not hinder the others."""
+    """Every task that the folders' YAML files hold, and the languages of their languages.csv; a file with a problem does
+    not hinder the others.
+    """
     found = Collection()
     paths: dict[str, Path] = {}
     for folder in folders:
+        if (folder / languages.FILE).is_file():
+            more, lines = languages.read_languages(folder / languages.FILE, found.languages)
+            found.languages |= more
+            found.problems += lines
         for path in sorted(folder.glob("*.yaml")):
             task, lines = read_task(path)
             found.problems += lines
@@ -95,7 +106,7 @@ def _union_faults(found: Collection, name: str) -> Iterator[str]:
             yield f"{shown(other)} differs in family or labels."
         elif part.columns.tags is not None and part.labels is None:
             yield f"{shown(other)} has the labels of its own training data, which others do not share."
-        elif "train" not in part.splits or not set(task.codes) <= set(part.codes):
+        elif not set(task.codes) <= set(part.trainable):
             yield f"{shown(other)} has no training data in {', '.join(task.codes)}."
 
 
@@ -148,6 +159,7 @@ def _stated(folder: Path, name: str) -> dict[str, Any]:
 def _lists(task: Task) -> Iterator[tuple[Where, Sequence[str]]]:
     yield ("languages",), task.codes
     yield ("labels",), task.labels or ()
+    yield ("trained_in",), task.trained_in if isinstance(task.trained_in, list) else ()
     for index, source in enumerate(task.sources):
         yield ("sources", index, "train_languages"), source.train_languages or ()
         yield ("sources", index, "dev_languages"), source.dev_languages or ()
@@ -168,11 +180,24 @@ def _faults(task: Task, path: Path) -> Iterator[tuple[Where, str]]:
         if not _LANGUAGE.match(code):
             entry = position if isinstance(task.languages, list) else code
             yield ("languages", entry), f"{shown(code)} is not a language code such as en, or en_latn."
+    yield from _training_faults(task)
     yield from _column_faults(task)
     yield from _metric_faults(task)
     for index, source in enumerate(task.sources):
         for where, text in _source_faults(task, source):
             yield ("sources", index, *where), text
+
+
+def _training_faults(task: Task) -> Iterator[tuple[Where, str]]:
+    if task.trained_in is None:
+        return
+    if task.is_text or not task.trainable:
+        yield ("trained_in",), "is said of labelled data with a train split: drop it."
+    elif task.trained_in != "study":
+        for position, code in enumerate(task.trained_in):
+            if code not in task.trainable:
+                text = f"the task has no train split in {shown(code)}.{did_you_mean(code, task.trainable)}"
+                yield ("trained_in", position), text
 
 
 # What an example is made of: the first column says which kind it is, the others must and may stand beside it.

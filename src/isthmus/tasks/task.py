@@ -121,6 +121,21 @@ _Languages = Annotated[
 ]
 
 
+def _list_or_word(value: Any) -> str | None:
+    return "list" if isinstance(value, list) else "word" if isinstance(value, str) else None
+
+
+_Trained = Annotated[
+    Annotated[Annotated[list[str], Field(min_length=1)], Tag("list")]
+    | Annotated[Literal["study"], Tag("word")],
+    Discriminator(
+        _list_or_word,
+        custom_error_type="trained_in",
+        custom_error_message="needs study, or a list such as [ja]",
+    ),
+]
+
+
 class Task(Strict):
     """One task of the catalogue."""
 
@@ -134,6 +149,11 @@ class Task(Strict):
         default=None, description="The task whose train split serves it; null = its own."
     )
     languages: _Languages = Field(description="ISO codes, or a mapping from them to the hub's names.")
+    trained_in: _Trained | None = Field(
+        default=None,
+        description="Languages that it is trained in, whatever the study scores; `study` = those of the study that have "
+        "the train split; null = English, and for text those of the study.",
+    )
     sources: list[Source] = Field(default=[], description="The first that the hub has is used.")
     unites: Annotated[list[str], Field(min_length=2)] | None = Field(
         default=None,
@@ -166,6 +186,15 @@ class Task(Strict):
         if self.unites is not None:
             return frozenset(("train", "dev"))
         return frozenset(split for source in self.sources for split in source.splits)
+
+    @property
+    def trainable(self) -> tuple[str, ...]:
+        """The languages that have the train split."""
+        if self.unites is not None:
+            return self.codes
+        return tuple(
+            code for code in self.codes if any("train" in source.splits_in(code) for source in self.sources)
+        )
 
     @property
     def datasets(self) -> tuple[str, ...]:

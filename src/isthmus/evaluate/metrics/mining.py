@@ -5,7 +5,7 @@ lies midway between the two neighbouring scores that part the dev pairs at the h
 where its score reaches it. Pairs of one score cannot be parted, so no cut is tried between them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,26 +54,64 @@ def score(gold: Mapping[str, pa.Table], predicted: Mapping[str, pa.Table], spec:
     total = sum(counts.values())
     if not total:
         return Scored([], np.zeros((0, len(PARTS))), None, len(counts))
-    if DEV not in gold or DEV not in predicted:
-        raise _no_dev(f"{target} has no split {DEV}")
-    dev_counts, dev_mined = _mined(gold[DEV], predicted[DEV], f"{target} {DEV}")
-    dev_total = sum(dev_counts.values())
-    if not dev_total:
-        raise _no_dev(f"The split {DEV} of {target} has no gold pair")
-    layers = sorted(mined.keys() | dev_mined.keys()) or [0]
-    cuts = {layer: best_cut(dev_mined.get(layer, NONE), dev_total) for layer in layers}
-    layer = max(layers, key=lambda name: cuts[name][0])
+    cuts = _cuts(gold, predicted, target, mined)
+    layer = _best(cuts)
     threshold = cuts[layer][1]
     details = {
         "layer": layer,
         "threshold": threshold,
         "chosen_by": DEV,
-        "layers": {str(name): mined.get(name, NONE).f1(cuts[name][1], total) for name in layers},
-        "dev_layers": {str(name): cuts[name][0] for name in layers},
-        "dev_thresholds": {str(name): cuts[name][1] for name in layers},
+        "layers": {str(name): mined.get(name, NONE).f1(cuts[name][1], total) for name in cuts},
+        "dev_layers": {str(name): f1 for name, (f1, _) in cuts.items()},
+        "dev_thresholds": {str(name): cut for name, (_, cut) in cuts.items()},
     }
     parts = _parts(counts, mined.get(layer, NONE), threshold)
     return Scored(list(counts), parts, 0.0, len(counts), details)
+
+
+def pairs(
+    gold: Mapping[str, pa.Table], predicted: Mapping[str, pa.Table], spec: Mapping[str, Any]
+) -> list[tuple[str, str]]:
+    """The pairs that count as predicted, best first: those of the layer and the threshold chosen on dev. No gold of the
+    split itself is read.
+
+    Raises:
+        DataError: predictions and sentences do not belong together, or there is no dev with gold pairs.
+    """
+    split, target = spec["split"], f"{spec['target']}/{spec['language']}"
+    where = f"{target} {split}"
+    layers = by_layer(predicted[split], where)
+    cuts = _cuts(gold, predicted, target, layers)
+    layer = _best(cuts)
+    if layer not in layers:
+        return []
+    found = zip(*answers(layers[layer], *sides(gold[split], where), where), strict=True)
+    return [(first, second) for first, second, value in found if value >= cuts[layer][1]]
+
+
+def _cuts(
+    gold: Mapping[str, pa.Table],
+    predicted: Mapping[str, pa.Table],
+    target: str,
+    layers: Iterable[int],
+) -> dict[int, tuple[float, float]]:
+    """What each layer reaches on dev, and from which threshold on: those given and those of dev, in rising order.
+
+    Raises:
+        DataError: there is no dev, or no gold pair in it.
+    """
+    if DEV not in gold or DEV not in predicted:
+        raise _no_dev(f"{target} has no split {DEV}")
+    counts, mined = _mined(gold[DEV], predicted[DEV], f"{target} {DEV}")
+    total = sum(counts.values())
+    if not total:
+        raise _no_dev(f"The split {DEV} of {target} has no gold pair")
+    return {layer: best_cut(mined.get(layer, NONE), total) for layer in sorted({*layers, *mined}) or [0]}
+
+
+def _best(cuts: Mapping[int, tuple[float, float]]) -> int:
+    """The layer of the highest F1, of equal ones the lowest."""
+    return max(cuts, key=lambda name: cuts[name][0])
 
 
 def _no_dev(problem: str) -> DataError:

@@ -35,19 +35,53 @@ def score(gold: Mapping[str, pa.Table], predicted: Mapping[str, pa.Table], spec:
     split, target = spec["split"], f"{spec['target']}/{spec['language']}"
     ids, correct, floor, rows = _correct(gold[split], predicted[split], f"{target} {split}")
     sweep = _means(correct)
-    dev_sweep: dict[int, float] = {}
-    if split != DEV and DEV in gold and DEV in predicted:
-        dev_sweep = _means(_correct(gold[DEV], predicted[DEV], f"{target} {DEV}")[1])
+    dev_sweep = _dev_sweep(gold, predicted, spec)
     if dev_sweep and dev_sweep.keys() != correct.keys() and ids:
         raise mismatch(f"has other layers than that of {DEV}", f"{target} {split}")
-    deepest = max(correct, default=0)
-    layer = max(dev_sweep, key=dev_sweep.__getitem__) if dev_sweep else protocol_layer(deepest)
+    layer = _layer(dev_sweep, max(correct, default=0))
     details: dict[str, Any] = {"layer": layer, "chosen_by": DEV if dev_sweep else "protocol"}
     details["layers"] = {str(name): value for name, value in sweep.items()}
     if dev_sweep:
         details["dev_layers"] = {str(name): value for name, value in dev_sweep.items()}
     parts = correct[layer] if ids else np.zeros(0)
     return Scored(ids, parts[:, None].astype(np.float64), floor, rows, details)
+
+
+def found(
+    gold: Mapping[str, pa.Table], predicted: Mapping[str, pa.Table], spec: Mapping[str, Any]
+) -> dict[str, str]:
+    """What the layer that counts finds: the candidate of each English sentence. No gold of the split is read.
+
+    Raises:
+        DataError: predictions and sentences do not belong together.
+    """
+    split = spec["split"]
+    where = f"{spec['target']}/{spec['language']} {split}"
+    other, english = sides(gold[split], where)
+    layers = by_layer(predicted[split], where)
+    layer = _layer(_dev_sweep(gold, predicted, spec), max(layers, default=0))
+    if layer not in layers:
+        raise mismatch(f"has no layer {layer}", where)
+    ids, candidates, _ = answers(layers[layer], english, other, where)
+    answered = dict(zip(ids, candidates, strict=True))
+    missing = next((name for name in english if name not in answered), None)
+    if missing is not None:
+        raise mismatch(f"has no answer to {missing!r} in layer {layer}", where)
+    return answered
+
+
+def _dev_sweep(
+    gold: Mapping[str, pa.Table], predicted: Mapping[str, pa.Table], spec: Mapping[str, Any]
+) -> dict[int, float]:
+    """The accuracy of each layer on dev; empty where there is no other split of that name, or no gold in it."""
+    if spec["split"] == DEV or DEV not in gold or DEV not in predicted:
+        return {}
+    where = f"{spec['target']}/{spec['language']} {DEV}"
+    return _means(_correct(gold[DEV], predicted[DEV], where)[1])
+
+
+def _layer(dev_sweep: Mapping[int, float], deepest: int) -> int:
+    return max(dev_sweep, key=dev_sweep.__getitem__) if dev_sweep else protocol_layer(deepest)
 
 
 def protocol_layer(layers: int) -> int:

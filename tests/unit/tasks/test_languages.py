@@ -1,0 +1,104 @@
+"""languages.csv: every language of the catalogue, once, in valid codes; and a study's own beside them."""
+
+from pathlib import Path
+
+import pytest
+
+from isthmus.errors import UsageError
+from isthmus.tasks.files import catalogue, collect
+from isthmus.tasks.languages import COLUMNS, PACKAGED, languages
+
+# ISO 15924, those of the packaged languages.
+SCRIPTS = (
+    "Arab Armn Beng Cyrl Deva Ethi Geor Grek Gujr Guru Hang Hans Hebr Jpan Khmr Knda Laoo Latn Mlym Mymr Orya Sinh "
+    "Taml Telu Thai"
+)
+
+
+def own(folder: Path, text: str) -> Path:
+    (folder / "languages.csv").write_text(text, encoding="utf-8")
+    return folder
+
+
+def test_every_language_of_the_catalogue_is_there_once() -> None:
+    lines = PACKAGED.read_text(encoding="utf-8").splitlines()
+    assert lines[0] == ",".join(COLUMNS)
+    codes = [line.split(",")[0] for line in lines[1:]]
+    assert codes == sorted(set(codes)) == list(languages())
+    assert {code for task in catalogue().values() for code in task.codes} == set(codes)
+
+
+def test_codes_are_valid_and_of_one_language_each() -> None:
+    found = languages().values()
+    assert " ".join(sorted({language.script for language in found})) == SCRIPTS
+    assert (
+        len({language.iso639_3 for language in found})
+        == len({language.name for language in found})
+        == len(found)
+    )
+    assert all(len(language.iso639_3) == 3 for language in found)
+    branches = {language.branch for language in found if language.family != "Indo-European"}
+    assert branches == {""}
+    assert all(language.branch for language in found if language.family == "Indo-European")
+
+
+def test_published_facts() -> None:
+    """XTREME counts 12 families and two isolates in its 40 languages; XLM-R's table 6."""
+    found = languages()
+    xtreme = [found[code] for code in catalogue()["panx"].codes]
+    families = {language.family for language in xtreme}
+    assert len(families) == 14 and {"Isolate", "Koreanic"} <= families
+    assert {code for code, language in found.items() if not language.xlm_r} == {"ht", "qu", "wo", "yo"}
+    amounts = {code: found[code].xlm_r_gib for code in ("en", "ja", "sw", "yo", "zh", "my")}
+    assert amounts == {"en": 300.8, "ja": 69.3, "sw": 1.6, "yo": None, "zh": 63.5, "my": 2.0}
+    total = sum(language.xlm_r_gib or 0 for language in found.values())
+    assert 2.4 * 1024 < total < 2.5 * 1024  # the paper says 2.5 TB
+
+
+def test_a_study_brings_languages_of_its_own(tmp_path: Path) -> None:
+    own(tmp_path, "code,name,script,family\nluo,Luo,Latn,Nilo-Saharan\n")
+    found = languages(tmp_path)
+    assert len(found) == len(languages()) + 1
+    assert found["luo"].name == "Luo" and found["luo"].xlm_r is None
+    assert collect([PACKAGED.parent, tmp_path]).languages == found
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("code,name,script\n", "languages.csv:1: the column family is missing"),
+        ("code,name,script,family,speakers\n", 'languages.csv:1: there is no column "speakers".'),
+        (
+            "code,name,script,family\nLUO,Luo,Latn,Nilo-Saharan\n",
+            'languages.csv:2: code: "LUO" is not a language code',
+        ),
+        (
+            "code,name,script,family\nluo,Luo,latin,Nilo-Saharan\n",
+            'languages.csv:2: script: "latin" is not an ISO 15924 code',
+        ),
+        ("code,name,script,family\nluo,,Latn,Nilo-Saharan\n", 'languages.csv:2: name: "" is not a name.'),
+        ("code,name,script,family\nluo,Luo,Latn\n", "languages.csv:2: has not as many cells"),
+        ("code,name,script,family\nluo,Luo,Latn,Nilo-Saharan,x\n", "languages.csv:2: has not as many cells"),
+        ("code,name,script,family\nsw,Swahili,Latn,Bantu\n", 'languages.csv:2: code: "sw" is there already'),
+        (
+            "code,name,script,family\nluo,B,Latn,Nilo-Saharan\nluo,B,Latn,Nilo-Saharan\n",
+            'languages.csv:3: code: "luo" is there already',
+        ),
+        (
+            "code,name,script,family,xlm_r,xlm_r_gib\nluo,B,Latn,Nilo-Saharan,no,1\n",
+            "languages.csv:2: xlm_r_gib: is given for a language that XLM-R was not",
+        ),
+    ],
+)
+def test_a_wrong_line_is_named(tmp_path: Path, text: str, line: str) -> None:
+    own(tmp_path, text)
+    with pytest.raises(UsageError) as caught:
+        languages(tmp_path)
+    assert line in str(caught.value)
+    assert any(line in found for found in collect([PACKAGED.parent, tmp_path]).problems)
+
+
+def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
+    (tmp_path / "languages.csv").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UsageError, match=r"languages\.csv: cannot be read as UTF-8"):
+        languages(tmp_path)
