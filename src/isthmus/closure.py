@@ -30,6 +30,7 @@ INFRASTRUCTURE = frozenset(
             "cli",
             "clock",
             "closure",
+            "disk",
             "errors",
             "expand",
             "hubs.checked",

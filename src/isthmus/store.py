@@ -12,7 +12,6 @@ into place unless there is one, and renames the folder. The first rename wins.
 
 import contextlib
 import fcntl
-import hashlib
 import json
 import os
 import secrets
@@ -24,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from isthmus.disk import sha256, sync, write_text
 from isthmus.errors import StorageError
 from isthmus.spec import canonical, fingerprint
 
@@ -104,7 +104,7 @@ class Store:
             StorageError: a file differs. The artifact is moved aside, so the next run remakes it.
         """
         for name, entry in artifact.manifest["files"].items():
-            if _sha256(artifact.folder / name) != entry["sha256"]:
+            if sha256(artifact.folder / name) != entry["sha256"]:
                 aside = self._set_aside(artifact.folder)
                 raise StorageError(
                     f"{artifact.folder / name} is damaged: its SHA-256 is not the one in the manifest. "
@@ -187,9 +187,9 @@ class Store:
         with _storage_errors(self.root):
             files = {}
             for path in sorted(p for p in claim.folder.rglob("*") if p.is_file()):
-                _sync(path)
+                sync(path)
                 size = path.stat().st_size
-                files[path.relative_to(claim.folder).as_posix()] = {"size": size, "sha256": _sha256(path)}
+                files[path.relative_to(claim.folder).as_posix()] = {"size": size, "sha256": sha256(path)}
             status = record.get("status", "ok")
             bytes_hash = fingerprint({"status": status, "files": {n: f["sha256"] for n, f in files.items()}})
             final = self.folder(claim.stage, claim.digest)
@@ -206,9 +206,9 @@ class Store:
                 "files": files,
             }
             write_json(claim.folder / MANIFEST, manifest)
-            _sync(claim.folder)
+            sync(claim.folder)
             self._rename(claim.folder, final, claim)
-            _sync(final.parent)
+            sync(final.parent)
         artifact = self.find(claim.stage, claim.digest)
         if artifact is None:
             raise StorageError(f"{final} is not whole right after it was committed: check the file system.")
@@ -221,7 +221,7 @@ class Store:
         write_json(draft, record)
         try:
             os.link(draft, path)  # unlike a rename, a link never replaces what is there
-            _sync(path.parent)
+            sync(path.parent)
         except FileExistsError:
             pass
         finally:
@@ -251,12 +251,7 @@ class Store:
 
 def write_json(path: Path, value: Any) -> None:
     """Write canonical JSON so that a reader sees all of it or nothing."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    with draft.open("w", encoding="utf-8") as file:
-        file.write(canonical(value) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
+    write_text(path, canonical(value) + "\n")
 
 
 def _read_json(path: Path) -> dict[str, Any] | None:
@@ -265,19 +260,6 @@ def _read_json(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return value if isinstance(value, dict) else None
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def alive(process: int) -> bool:

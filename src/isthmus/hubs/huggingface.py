@@ -12,15 +12,13 @@ import contextlib
 import dataclasses
 import fcntl
 import functools
-import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from isthmus import settings
+from isthmus import disk, settings
 from isthmus.errors import HubError, StorageError
 from isthmus.hubs import wanted
 from isthmus.hubs.mirror import found_files, shards
@@ -156,10 +154,7 @@ class HuggingFace:
 
     def is_whole(self, repository: Repository, item: Item) -> bool:
         """Whether a file lies in its place with the right bytes."""
-        if not self._is_there(repository, item):
-            return False
-        with self.path(repository, item).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest() == item.sha256
+        return self._is_there(repository, item) and disk.sha256(self.path(repository, item)) == item.sha256
 
     # Fetching ------------------------------------------------------------------------------------------------
 
@@ -357,11 +352,6 @@ def _read_record(path: Path, inode: int, mtime_ns: int) -> Pinned:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file so that a reader sees all of it or nothing."""
+    """Write a file, and its folder where there is none, so that a reader sees all of it or nothing."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    with draft.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
+    disk.write_text(path, text)

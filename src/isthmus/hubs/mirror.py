@@ -4,11 +4,11 @@ its files contain is.
 """
 
 import functools
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from isthmus.disk import sha256
 from isthmus.errors import DataError, HubError
 from isthmus.hubs import SYNTHETIC_MARK, wanted
 
@@ -129,5 +129,4 @@ def _hashes(paths: list[Path]) -> dict[str, str]:
 @functools.cache
 def _sha256(path: Path, size: int, mtime_ns: int) -> str:
     """A file's hash; cached within the process, because one file may serve forty languages."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return sha256(path)

@@ -10,7 +10,6 @@ started, and only once it has a newer one: so what another writes meanwhile stay
 """
 
 import contextlib
-import hashlib
 import json
 import os
 import secrets
@@ -25,6 +24,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from isthmus.disk import sha256, sync
 from isthmus.errors import StorageError
 from isthmus.log import say
 from isthmus.store import alive
@@ -64,7 +64,7 @@ class Slots:
             manifest = {
                 "owner": self.owner,
                 "writer": self.writer,
-                "sha256": _sha256(slot / TENSORS),
+                "sha256": sha256(slot / TENSORS),
                 "facts": facts,
             }
             _write_last(slot / MANIFEST, json.dumps(manifest))
@@ -104,7 +104,7 @@ class Slots:
             return None
         try:
             manifest: dict[str, Any] = json.loads((slot / MANIFEST).read_text(encoding="utf-8"))
-            whole = manifest["sha256"] == _sha256(slot / TENSORS)
+            whole = manifest["sha256"] == sha256(slot / TENSORS)
             mine = manifest["owner"] == self.owner
         except FileNotFoundError:
             return None  # dropped meanwhile by another process
@@ -129,28 +129,15 @@ def _remove(slot: Path) -> None:
     shutil.rmtree(slot, ignore_errors=True)
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _write_last(path: Path, text: str) -> None:
     """Everything else in the folder is on the disk before the file appears, and then so is the file."""
     for sibling in path.parent.iterdir():
-        _sync(sibling)
+        sync(sibling)
     draft = path.with_suffix(".tmp")
     draft.write_text(text, encoding="utf-8")
-    _sync(draft)
+    sync(draft)
     draft.replace(path)
-    _sync(path.parent)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    sync(path.parent)
 
 
 def pack(

@@ -41,9 +41,8 @@ def gold_of(name: str, language: str, setting: str, split: str) -> Answers:
 
 
 def _hub(setting: str) -> Hub:
-    if Path(
-        setting
-    ).is_dir():  # a folder, as mostly: what else a study may name is not worth its imports then
+    # A folder, as mostly: what else a study may name is not worth its imports then.
+    if Path(setting).is_dir():
         return Mirror(Path(setting))
     from isthmus.plan import open_hub
 
