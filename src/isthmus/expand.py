@@ -3,7 +3,6 @@
 Read `Expansion.run` from top to bottom: it is the DAG.
 """
 
-import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -14,12 +13,12 @@ from isthmus.needs import ENGLISH, Needs
 from isthmus.recipe import elide
 from isthmus.study.load import Arm, HubEncoder, Link, PretrainedEncoder, Study
 from isthmus.study.recipes import READ_BY, READ_BY_PREDICTION
+from isthmus.tables import Scored, add_tables
 from isthmus.tasks.task import Task
 from isthmus.units import (
     ENCODER_FILES,
     TOKENIZER_FILES,
     architecture,
-    arm_row,
     fetch_spec,
     hub_encoder_unit,
     plugins_of,
@@ -54,7 +53,7 @@ class Expansion:
         self.data: dict[tuple[str, str], Unit] = {}  # (task, language)
         self.tokens: dict[tuple[str, str, str], Unit] = {}  # (encoder, task, language)
         self.lacking: dict[str, str] = {}  # key of a unit -> what the hub does not have
-        self.scored: dict[tuple[str, int, str, str], dict[str, Unit]] = {}  # run -> language -> unit
+        self.scored: Scored = {}
 
     def run(self) -> list[Job]:
         """Expand."""
@@ -69,7 +68,7 @@ class Expansion:
                     for training_set, targets in self.needs.training_sets().items():
                         model = self.target(encoder, parent, arm, training_set, seed)
                         self.predict_and_score(encoder, model, arm, training_set, targets, seed)
-        self.publish()
+        add_tables(self.table, self.study, self.hub, self.needs, self.scored)
         return self.table.jobs
 
     # Data ----------------------------------------------------------------------------------------------------
@@ -321,62 +320,3 @@ class Expansion:
         parents = {"prediction": prediction, "data": self.data[target.name, language]}
         plugins = (f"isthmus.evaluate.metrics.{target.metric}",)
         return Unit("score", f"{target.name}/{language}", spec, parents, plugins)
-
-    def publish(self) -> None:
-        """The tables and the report. Cells stand in the order of the study."""
-        synthetic = self.hub.synthetic
-        cells: list[dict[str, Any]] = []
-        scores: dict[str, Unit] = {}
-        study = self.study
-        for run in itertools.product(study.encoders, study.seeds, study.arms, study.targets):
-            encoder, seed, arm, target = run
-            for language, unit in self.scored[run].items():
-                role = f"score/{len(cells)}"
-                scores[role] = unit
-                cells.append(
-                    {
-                        "encoder": encoder,
-                        "arm": arm,
-                        "target": target,
-                        "language": language,
-                        "split": "test",
-                        "seed": seed,
-                        "metric": study.tasks[target].metric,
-                        "score": role,
-                    }
-                )
-        arms = [arm_row(arm) for arm in self.study.arms.values()]
-        spec = {"study": self.study.name, "cells": cells, "arms": arms, "synthetic": synthetic}
-        metrics = sorted({f"isthmus.evaluate.metrics.{cell['metric']}" for cell in cells})
-        tables = Unit("tabulate", "tables", spec, scores, tuple(metrics))
-        self.table.add(
-            "tabulate", "tabulate", [tables], publishes=("scores.parquet", "arms.parquet", "gains.csv")
-        )
-        spec = {
-            "study": self.study.name,
-            "question": self.study.question,
-            "synthetic": synthetic,
-            "notes": [*self.cautions(), *self.oracles()],
-        }
-        report = Unit("report", "report", spec, {"tables": tables})
-        self.table.add("report", "report", [report], publishes=("report.html",))
-
-    def cautions(self) -> list[str]:
-        """What the catalogue has a reader know of the targets."""
-        targets = (self.study.tasks[name] for name in self.study.targets)
-        return [f"{task.title}: {task.caution}" for task in targets if task.caution]
-
-    def oracles(self) -> list[str]:
-        """Which scores are not zero-shot, as their checkpoints were chosen in the languages to transfer to."""
-        chosen = [
-            f"{', '.join(target.title for target in targets)} ({encoder})"
-            for encoder in self.study.encoders
-            for training_set, targets in self.needs.training_sets().items()
-            if self.study.recipe_for(encoder, "target", (training_set,))["select"] == "oracle_dev"
-        ]
-        if not chosen:
-            return []
-        return [
-            f"{'; '.join(chosen)}: checkpoints were selected on development examples of the languages to transfer to "
-            "(oracle_dev). These scores are not zero-shot."
-        ]

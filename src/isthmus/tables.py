@@ -1,0 +1,78 @@
+"""The last units of a study: its tables and its report, made of all the scores."""
+
+import itertools
+from collections.abc import Mapping
+from typing import Any
+
+from isthmus.hubs import Hub
+from isthmus.jobs import JobTable, Unit
+from isthmus.needs import Needs
+from isthmus.study.load import Study
+from isthmus.units import arm_row
+
+Scored = dict[tuple[str, int, str, str], dict[str, Unit]]
+"""(encoder, seed, arm, target) -> language -> the unit that scores it."""
+
+
+def add_tables(
+    table: JobTable,
+    study: Study,
+    hub: Hub,
+    needs: Needs,
+    scored: Mapping[tuple[str, int, str, str], dict[str, Unit]],
+) -> None:
+    """Add the tables and the report. Cells stand in the order of the study."""
+    cells: list[dict[str, Any]] = []
+    scores: dict[str, Unit] = {}
+    for run in itertools.product(study.encoders, study.seeds, study.arms, study.targets):
+        encoder, seed, arm, target = run
+        for language, unit in scored[run].items():
+            role = f"score/{len(cells)}"
+            scores[role] = unit
+            cells.append(
+                {
+                    "encoder": encoder,
+                    "arm": arm,
+                    "target": target,
+                    "language": language,
+                    "split": "test",
+                    "seed": seed,
+                    "metric": study.tasks[target].metric,
+                    "score": role,
+                }
+            )
+    arms = [arm_row(arm) for arm in study.arms.values()]
+    spec = {"study": study.name, "cells": cells, "arms": arms, "synthetic": hub.synthetic}
+    metrics = sorted({f"isthmus.evaluate.metrics.{cell['metric']}" for cell in cells})
+    tables = Unit("tabulate", "tables", spec, scores, tuple(metrics))
+    table.add("tabulate", "tabulate", [tables], publishes=("scores.parquet", "arms.parquet", "gains.csv"))
+    spec = {
+        "study": study.name,
+        "question": study.question,
+        "synthetic": hub.synthetic,
+        "notes": [*_cautions(study), *_oracles(study, needs)],
+    }
+    report = Unit("report", "report", spec, {"tables": tables})
+    table.add("report", "report", [report], publishes=("report.html",))
+
+
+def _cautions(study: Study) -> list[str]:
+    """What the catalogue has a reader know of the targets."""
+    targets = (study.tasks[name] for name in study.targets)
+    return [f"{task.title}: {task.caution}" for task in targets if task.caution]
+
+
+def _oracles(study: Study, needs: Needs) -> list[str]:
+    """Which scores are not zero-shot, as their checkpoints were chosen in the languages to transfer to."""
+    chosen = [
+        f"{', '.join(target.title for target in targets)} ({encoder})"
+        for encoder in study.encoders
+        for training_set, targets in needs.training_sets().items()
+        if study.recipe_for(encoder, "target", (training_set,))["select"] == "oracle_dev"
+    ]
+    if not chosen:
+        return []
+    return [
+        f"{'; '.join(chosen)}: checkpoints were selected on development examples of the languages to transfer to "
+        "(oracle_dev). These scores are not zero-shot."
+    ]
