@@ -21,10 +21,12 @@ sys.path.insert(0, str(Path(workflow.basedir) / "src"))
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/fetch.smk"
+include: "workflow/rules/check.smk"
 include: "workflow/rules/tokenize.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/predict.smk"
 include: "workflow/rules/score.smk"
+include: "workflow/rules/audit.smk"
 include: "workflow/rules/publish.smk"
 
 
@@ -35,7 +37,7 @@ localrules:
 rule all:
     default_target: True
     input:
-        [PLAN.receipt(job) for job in PLAN.jobs],
+        [PLAN.receipt(job) for job in PLAN.goals],
         [PLAN.results / name for job in PLAN.jobs for name in job.publishes],
 
 

@@ -4,15 +4,18 @@
     server.fault("resolve/.*train", "truncate", times=1, after=100)
 
 Large files (parquet, safetensors) are answered by a redirect to another port with their SHA-256 in `X-Linked-Etag`, as
-the hub does; small files by themselves. Every request is noted in `requests`.
+the hub does; small files by themselves. What `files` holds is served by its path, as any other server would. Every request is
+noted in `requests`.
 """
 
 import contextlib
 import functools
+import gzip
 import hashlib
 import json
 import re
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Mapping
@@ -80,15 +83,19 @@ class Fault:
 class HubServer:
     """The hub at `endpoint`; `cdn` is where large files really lie."""
 
-    def __init__(self, page: int = 3) -> None:
+    def __init__(self, page: int = 3, context: ssl.SSLContext | None = None) -> None:
         self.page = page
+        self._context = context
         self.repos: dict[tuple[str, str], Repo] = {}
+        self.files: dict[str, bytes] = {}
         self.faults: list[Fault] = []
         self.requests: list[tuple[str, str, dict[str, str]]] = []
         self.closing = threading.Event()
         self._guard = threading.Lock()
         self._servers = [self._start(), self._start()]
-        self.endpoint, self.cdn = (f"http://127.0.0.1:{server.server_port}" for server in self._servers)
+        self.endpoint, self.cdn = (
+            f"{'https' if context else 'http'}://127.0.0.1:{server.server_port}" for server in self._servers
+        )
 
     def _start(self) -> ThreadingHTTPServer:
         hub = self
@@ -98,6 +105,11 @@ class HubServer:
 
         server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         server.daemon_threads = True
+        if self._context is not None:
+            # The handshake is made by the thread of the request: a client that breaks it off stops nobody else.
+            server.socket = self._context.wrap_socket(
+                server.socket, server_side=True, do_handshake_on_connect=False
+            )
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         return server
 
@@ -237,7 +249,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _route(self, fault: Fault | None) -> None:
         parts = urlsplit(self.path)
         path = parts.path.lstrip("/")
-        if path.startswith("large/"):
+        if path in self.server_hub.files:
+            content = self.server_hub.files[path]
+            self._file(fault, content, {"ETag": f'"{sha256(content)}"'})
+        elif path.startswith("large/"):
             content = self._large(path.removeprefix("large/"))
             self._file(fault, content, {})
         elif match := re.fullmatch(r"api/(datasets|models)/(.+?)(?:/(revision|tree)/(.+))?", path):
@@ -304,9 +319,18 @@ class _Handler(BaseHTTPRequestHandler):
         asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
         deaf = fault is not None and fault.kind == "deaf"
         start, code, extra = 0, 200, {}
+        if fault is not None and fault.kind == "packed":
+            asked, content, extra = None, gzip.compress(content), {"Content-Encoding": "gzip"}
+        if fault is not None and fault.kind == "packed part":
+            content, extra = gzip.compress(content) + content, {"Content-Encoding": "gzip"}
+        if self.headers.get("If-Range", headers.get("ETag")) != headers.get("ETag"):
+            asked = None
         if asked and not deaf:
             start, code = int(asked.group(1)), 206
             extra["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
+        if start >= len(content) > 0:
+            self._send(416, b"", {"Content-Range": f"bytes */{len(content)}"})
+            return
         body = content[start:]
         self.send_response(code)
         for name, value in {**headers, **extra, "Content-Length": str(len(body))}.items():

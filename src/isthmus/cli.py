@@ -1,12 +1,13 @@
 """The command line. Rules call `isthmus stage`; people call the rest. Nothing heavy is imported before it is needed."""
 
 import argparse
+import contextlib
 import json
 import os
 import subprocess
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from isthmus.errors import IsthmusError, UsageError
@@ -53,6 +54,10 @@ def _parser() -> argparse.ArgumentParser:
     plan = commands.add_parser("plan", help="list what would run")
     plan.add_argument("study", type=Path, metavar="STUDY")
     plan.set_defaults(command=_plan)
+
+    check = commands.add_parser("check", help="fetch what a study reads and list all that is wrong with it")
+    check.add_argument("study", type=Path, metavar="STUDY")
+    check.set_defaults(command=_check)
 
     answer = commands.add_parser("answer", help="print a study's table of scores and gains")
     answer.add_argument("study", type=Path, metavar="STUDY")
@@ -138,6 +143,14 @@ def _plan(options: argparse.Namespace) -> int:
     return 0
 
 
+def _check(options: argparse.Namespace) -> int:
+    from isthmus.check.command import check, table
+
+    for line in table(check(options.study)):
+        print(line)
+    return 0
+
+
 def _answer(options: argparse.Namespace) -> int:
     from isthmus.plan import Plan, results_of
     from isthmus.study.load import load_study
@@ -174,14 +187,15 @@ def _score(options: argparse.Namespace) -> int:
         raise UsageError(
             "--split chooses a split of --hub; a file given with --gold has none. Drop one of them."
         )
-    found = official.score(
-        options.task,
-        options.language,
-        options.predictions,
-        options.gold,
-        options.hub or "",
-        options.split or "test",
-    )
+    with _without_pandas():
+        found = official.score(
+            options.task,
+            options.language,
+            options.predictions,
+            options.gold,
+            options.hub or "",
+            options.split or "test",
+        )
     if found.note:
         print(f"isthmus: {found.note}", file=sys.stderr)
     print(json.dumps(found.report))
@@ -222,6 +236,23 @@ def _run_stage(options: argparse.Namespace, stop: Stop) -> None:
     if options.name not in STAGES:
         raise UsageError(f"There is no stage {options.name!r}. The stages are {', '.join(STAGES)}.")
     run_job(options.job, options.receipt, stop)
+
+
+@contextlib.contextmanager
+def _without_pandas() -> Iterator[None]:
+    """Arrow looks for pandas when it is handed a list, and importing it takes longer than all the rest of a score."""
+
+    class Hidden:
+        @staticmethod
+        def find_spec(name: str, path: object = None, target: object = None) -> None:
+            if name == "pandas":
+                raise ModuleNotFoundError(name)
+
+    sys.meta_path.insert(0, Hidden)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(Hidden)
 
 
 def _one_thread() -> None:

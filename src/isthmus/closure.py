@@ -33,12 +33,17 @@ INFRASTRUCTURE = frozenset(
             "disk",
             "errors",
             "expand",
+            "hubs.archives",
             "hubs.checked",
+            "hubs.formats",
+            "hubs.host",
             "hubs.huggingface",
             "hubs.layout",
             "hubs.listing",
             "hubs.pinned",
             "hubs.remote",
+            "hubs.transfer",
+            "hubs.unpack",
             "jobs",
             "log",
             "needs",
@@ -49,6 +54,11 @@ INFRASTRUCTURE = frozenset(
         *("runner", "settings", "spec", "stop", "store", "train.flops", "train.progress", "work"),
     )
 )
+
+
+def is_infrastructure(name: str) -> bool:
+    """Whether a module decides nothing of any result; one in a package of that kind is of the same kind."""
+    return name in INFRASTRUCTURE or name.rpartition(".")[0] in INFRASTRUCTURE
 
 
 class MissingModule(Exception):
@@ -63,7 +73,7 @@ def closure(entries: Iterable[str], root: Path = ROOT) -> str:
 def outside(entries: Iterable[str], loaded: Iterable[str]) -> list[str]:
     """The modules of the package among `loaded` that neither the closure nor the infrastructure holds."""
     names = {name for name in loaded if name.partition(".")[0] == PACKAGE}
-    return sorted(names - set(modules(entries)) - INFRASTRUCTURE)
+    return sorted(name for name in names - set(modules(entries)) if not is_infrastructure(name))
 
 
 def modules(entries: Iterable[str], root: Path = ROOT) -> dict[str, str]:
@@ -83,7 +93,7 @@ def modules(entries: Iterable[str], root: Path = ROOT) -> dict[str, str]:
         waiting.extend(_with_parents(entry))
     while waiting:
         name = waiting.pop()
-        if name in hashes or name in INFRASTRUCTURE:
+        if name in hashes or is_infrastructure(name):
             continue
         source = _source(name, root)
         if source is None:

@@ -6,21 +6,24 @@ Read `Expansion.run` from top to bottom: it is the DAG.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from isthmus.audits import add_audit
 from isthmus.errors import UsageError
 from isthmus.hubs import HUB_MODULES, Hub, wanted
 from isthmus.jobs import Job, JobTable, Unit
 from isthmus.needs import ENGLISH, Needs
+from isthmus.preflight import PLACE, preflight_unit
 from isthmus.recipe import elide
 from isthmus.study.load import Arm, HubEncoder, Link, PretrainedEncoder, Study
 from isthmus.study.recipes import READ_BY, READ_BY_PREDICTION
 from isthmus.tables import Scored, add_tables
-from isthmus.tasks.task import Task
+from isthmus.tasks.task import Source, Task
 from isthmus.units import (
     ENCODER_FILES,
     TOKENIZER_FILES,
     architecture,
     fetch_spec,
     hub_encoder_unit,
+    places,
     plugins_of,
     training_task,
 )
@@ -51,14 +54,17 @@ class Expansion:
         self.needs = Needs(study, hub)
         self.table = JobTable()
         self.data: dict[tuple[str, str], Unit] = {}  # (task, language)
+        self.sources: dict[tuple[str, str], Source] = {}  # where these are read
         self.tokens: dict[tuple[str, str, str], Unit] = {}  # (encoder, task, language)
         self.lacking: dict[str, str] = {}  # key of a unit -> what the hub does not have
         self.scored: Scored = {}
+        self.checked: tuple[Job, ...] = ()  # what every training waits for
 
     def run(self) -> list[Job]:
         """Expand."""
         self.needs.refuse_foreign_languages()
         self.fetch(self.needs.needed())
+        self.check()
         for encoder in self.study.encoders:
             start = self.encoder(encoder)
             for seed in self.study.seeds:
@@ -68,7 +74,8 @@ class Expansion:
                     for training_set, targets in self.needs.training_sets().items():
                         model = self.target(encoder, parent, arm, training_set, seed)
                         self.predict_and_score(encoder, model, arm, training_set, targets, seed)
-        add_tables(self.table, self.study, self.hub, self.needs, self.scored)
+        audit = add_audit(self.table, self.study, self.needs, self.data)
+        add_tables(self.table, self.study, self.hub, self.needs, self.scored, audit, self.sources)
         return self.table.jobs
 
     # Data ----------------------------------------------------------------------------------------------------
@@ -85,13 +92,14 @@ class Expansion:
     def data_unit(self, task: Task, language: str) -> Unit:
         """The unit that fetches a task in one language from the first source that the hub has."""
         units = []
-        for source in task.sources:
+        for source in task.sources_in(language):
             request = task.request(source, language)
             spec = fetch_spec(task, language, source, request, self.hub.kind)
             plugins = (HUB_MODULES[self.hub.kind], f"isthmus.families.{task.family}")
             unit = Unit("fetch", f"{task.name}/{language}", spec, plugins=plugins)
             places = list(wanted(request["source"], request["splits"].values()))
             if all(self.hub.offers(source.hub, config, split) for config, split in places):
+                self.sources[task.name, language] = source
                 return unit
             configs, splits = (", ".join(dict.fromkeys(names)) for names in zip(*places, strict=True))
             units.append((unit, f"{source.hub} {configs} ({splits})"))
@@ -99,16 +107,31 @@ class Expansion:
         self.lacking[units[0][0].key] = f"{task.name} in {language}: tried {tried}"
         return units[0][0]
 
+    def check(self) -> None:
+        """One job that looks at all that is fetched, before anything is trained."""
+        found = {
+            name: self.hub_encoder(name, encoder)[1]
+            for name, encoder in self.study.encoders.items()
+            if isinstance(encoder, HubEncoder)
+        }
+        unit = preflight_unit(self.study, self.needs, self.data, found)
+        self.checked = (self.table.add("preflight", PLACE, [unit]),)
+
     # Encoders ------------------------------------------------------------------------------------------------
+
+    def hub_encoder(self, name: str, encoder: HubEncoder) -> tuple[Unit, Unit]:
+        """The units of an encoder's tokenizer and of the encoder itself."""
+        tokenizer, unit = (
+            hub_encoder_unit(name, encoder, self.hub, files) for files in (TOKENIZER_FILES, ENCODER_FILES)
+        )
+        self.table.add("fetch_encoder", f"encoder/{name}/hub", [tokenizer, unit])
+        return tokenizer, unit
 
     def encoder(self, name: str) -> Unit:
         """The encoder's unit; tokenizes for it all that the study needs."""
         encoder = self.study.encoders[name]
         if isinstance(encoder, HubEncoder):
-            tokenizer, unit = (
-                hub_encoder_unit(name, encoder, self.hub, files) for files in (TOKENIZER_FILES, ENCODER_FILES)
-            )
-            self.table.add("fetch_encoder", f"encoder/{name}/hub", [tokenizer, unit])
+            tokenizer, unit = self.hub_encoder(name, encoder)
             self.tokenize(name, tokenizer, texts=())
             return unit
         tokenizer = self.tokenizer(name, encoder)
@@ -165,7 +188,8 @@ class Expansion:
         parents = {f"tokens/{task}/{language}": self.tokens[name, task, language] for task, language in texts}
         spec = {"tasks": tasks, "recipe": elide(recipe), "seed": encoder.seed, "init": architecture(encoder)}
         unit = Unit("train", name, spec, {"tokenizer": tokenizer, **parents}, plugins_of(tasks))
-        self.table.add("pretrain_encoder", f"encoder/{name}/s{encoder.seed}", [unit], recipe["threads"])
+        place = f"encoder/{name}/s{encoder.seed}"
+        self.table.add("pretrain_encoder", place, [unit], recipe["threads"], after=self.checked)
         return unit
 
     # Training ------------------------------------------------------------------------------------------------
@@ -176,10 +200,8 @@ class Expansion:
             last = number == len(arm.links)
             recipe = self.study.recipe_for(encoder, "intermediate", link.tasks, link.recipe)
             parent = self.train(encoder, parent, link, recipe, seed, f"{arm.name} link {number}")
-            place = arm.name if last else f"{arm.name}.link{number}"
-            self.table.add(
-                "train_intermediate", f"intermediate/{encoder}/{place}/s{seed}", [parent], recipe["threads"]
-            )
+            place = f"intermediate/{encoder}/{arm.name if last else f'{arm.name}.link{number}'}/s{seed}"
+            self.table.add("train_intermediate", place, [parent], recipe["threads"], after=self.checked)
         return parent
 
     def target(self, encoder: str, parent: Unit, arm: Arm, training_set: str, seed: int) -> Unit:
@@ -196,7 +218,7 @@ class Expansion:
             self.target_dev(training_set) if oracle else (),
         )
         place = f"target/{encoder}/{arm.name}/{training_set}/s{seed}"
-        self.table.add("train_target", place, [unit], recipe["threads"])
+        self.table.add("train_target", place, [unit], recipe["threads"], after=self.checked)
         return unit
 
     def target_dev(self, training_set: str) -> list[tuple[Task, list[str]]]:
@@ -233,7 +255,10 @@ class Expansion:
     ) -> Unit:
         """One training: a parent, one task or a mixture, a recipe, a seed; `target_dev` to select by."""
         named = [self.study.tasks[name] for name in link.tasks]
-        tasks = [training_task(task, self.needs.training_languages(task)) for task in named]
+        tasks = [
+            training_task(task, self.needs.training_languages(task), self.needs.pool(task, ENGLISH))
+            for task in named
+        ]
         spec: dict[str, Any] = {"tasks": tasks, "recipe": elide(recipe), "seed": seed}
         if len(tasks) > 1:
             spec["cap"] = link.cap
@@ -244,12 +269,21 @@ class Expansion:
             for language in self.needs.training_languages(task)
         }
         if target_dev:
-            spec["target_dev"] = [training_task(task, languages) for task, languages in target_dev]
+            spec["target_dev"] = [
+                training_task(task, languages, self.needs.pool(task, ENGLISH))
+                for task, languages in target_dev
+            ]
             tokens |= {
                 f"tokens/{task.name}/{language}": self.tokens[encoder, task.name, language]
                 for task, languages in target_dev
                 for language in languages
             }
+        pools = (task for task in (*named, *(task for task, _ in target_dev)) if task.pool_task is not None)
+        tokens |= {
+            f"tokens/{name}/{language}": self.tokens[encoder, name, language]
+            for task in pools
+            for name, language in self.needs.pool(task, ENGLISH)
+        }
         return Unit("train", name, spec, {"parent": parent, **tokens}, plugins_of(tasks))
 
     # Predictions and scores ----------------------------------------------------------------------------------
@@ -297,6 +331,10 @@ class Expansion:
             fetched = self.data[target.name, language].spec["splits"]
             spec["splits"] = sorted({"dev", "test"} & set(fetched))
         parents = {"model": model, "tokens": self.tokens[encoder, target.name, language]}
+        if target.pool is not None:
+            pool = self.needs.pool(target, language)
+            spec["pool"] = places(pool)
+            parents |= {f"pool/{name}/{code}": self.tokens[encoder, name, code] for name, code in pool}
         return Unit(
             "predict", f"{target.name}/{language}", spec, parents, (f"isthmus.families.{target.family}",)
         )
@@ -318,5 +356,9 @@ class Expansion:
             "metric": target.metric,
         } | ({"labels": list(target.labels)} if target.labels else {})
         parents = {"prediction": prediction, "data": self.data[target.name, language]}
+        if target.pool is not None:
+            pool = self.needs.pool(target, language)
+            spec["pool"] = places(pool)
+            parents |= {f"pool/{name}/{code}": self.data[name, code] for name, code in pool}
         plugins = (f"isthmus.evaluate.metrics.{target.metric}",)
         return Unit("score", f"{target.name}/{language}", spec, parents, plugins)

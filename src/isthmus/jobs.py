@@ -17,14 +17,19 @@ from isthmus.closure import closure
 STAGES = {
     "fetch": "isthmus.data.fetch",
     "encoder": "isthmus.data.encoder",
+    "check": "isthmus.check.stage",
     "tokenizer": "isthmus.data.tokenizer",
     "tokenize": "isthmus.data.tokenize",
     "train": "isthmus.train.stage",
     "predict": "isthmus.evaluate.predict",
     "score": "isthmus.evaluate.score",
+    "fingerprint": "isthmus.evaluate.fingerprint",
+    "audit": "isthmus.evaluate.audit",
     "tabulate": "isthmus.publish.tabulate",
     "report": "isthmus.publish.report",
 }
+
+GATE = "check"  # the stage that others wait for, and that nobody asks for by itself
 
 
 @dataclass(frozen=True)
@@ -67,7 +72,8 @@ class Job:
     """What Snakemake runs: a rule, the units it makes, and where its receipt goes.
 
     `place` is the receipt's path below results/<study> without its key; `publishes` names the files that are
-    copied from the artifact to results/<study> for people to read.
+    copied from the artifact to results/<study> for people to read. `after` are jobs that have to be done before this one
+    begins, but that decide nothing of its result and make it no older: it is no part of any identity.
     """
 
     rule: str
@@ -76,6 +82,12 @@ class Job:
     makers: tuple["Job", ...] = ()
     threads: int = 1
     publishes: tuple[str, ...] = ()
+    after: tuple["Job", ...] = ()
+
+    @property
+    def waits_for(self) -> tuple["Job", ...]:
+        """All jobs that come before this one."""
+        return (*self.makers, *self.after)
 
     @functools.cached_property
     def key(self) -> str:
@@ -85,7 +97,7 @@ class Job:
     @property
     def memory_mb(self) -> int:
         """Memory to ask a cluster for at the first attempt. Snakemake's own processes take 400 MB of it."""
-        return 6000 if self.stage in ("train", "predict") else 2000
+        return 6000 if self.stage in ("train", "predict", GATE) else 2000
 
     @property
     def runtime_minutes(self) -> int:
@@ -139,7 +151,13 @@ class JobTable:
         self._makers: dict[str, Job] = {}
 
     def add(
-        self, rule: str, place: str, units: Iterable[Unit], threads: int = 1, publishes: Iterable[str] = ()
+        self,
+        rule: str,
+        place: str,
+        units: Iterable[Unit],
+        threads: int = 1,
+        publishes: Iterable[str] = (),
+        after: Iterable[Job] = (),
     ) -> Job:
         """Add the job that makes these units, unless a job here makes all of them already; give that job."""
         units = tuple(units)
@@ -150,7 +168,7 @@ class JobTable:
             return next(iter(standing.values()))
         parents = {parent.key for unit in units for parent in unit.parents.values()}
         makers = {self._makers[parent].key: self._makers[parent] for parent in sorted(parents)}
-        job = Job(rule, place, units, tuple(makers.values()), threads, tuple(publishes))
+        job = Job(rule, place, units, tuple(makers.values()), threads, tuple(publishes), tuple(after))
         self.jobs.append(job)
         for unit in units:
             self._makers.setdefault(unit.key, job)

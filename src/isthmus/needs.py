@@ -6,7 +6,7 @@ from typing import Literal
 from isthmus.errors import UsageError
 from isthmus.hubs import Hub
 from isthmus.study.load import PretrainedEncoder, Study
-from isthmus.tasks.task import Task
+from isthmus.tasks.task import STUDY, Task
 
 ENGLISH = "en"
 
@@ -77,6 +77,16 @@ class Needs:
         tasks = (task for arm in self.study.arms.values() for link in arm.links for task in link.tasks)
         return list(dict.fromkeys(tasks))
 
+    def pool(self, task: Task, language: str) -> list[tuple[str, str]]:
+        """Where a task's candidates in one language come from, as (task, language): its own data, those of the study's
+        languages, or another task that holds them, in all languages that the hub has.
+        """
+        if task.pool_task is not None:
+            other = self.study.tasks[task.pool_task]
+            return [(other.name, code) for code in self.offered(other, "all")]
+        languages = self.languages(task) if task.pool == STUDY else [language]
+        return [(task.name, code) for code in languages]
+
     def trained_datasets(self) -> dict[str, list[str]]:
         """Every task whose data an arm or a target is trained on, with the languages. A task may unite several."""
         found: dict[str, list[str]] = {}
@@ -122,6 +132,9 @@ class Needs:
             needed.setdefault(name, set()).update(languages)
         for task in (self.study.tasks[name] for name in self.study.targets):
             needed.setdefault(task.name, set()).update(self.languages(task))
+        for task in [self.study.tasks[name] for name in needed]:
+            if task.pool_task is not None:
+                needed.setdefault(task.pool_task, set()).update(code for _, code in self.pool(task, ENGLISH))
         return {
             name: [code for code in self.study.tasks[name].codes if code in codes]
             for name, codes in needed.items()

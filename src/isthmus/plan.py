@@ -18,7 +18,7 @@ from isthmus.hubs import Hub
 from isthmus.hubs.huggingface import HuggingFace
 from isthmus.hubs.mirror import Mirror
 from isthmus.hubs.pinned import LOCK
-from isthmus.jobs import Job, Unit
+from isthmus.jobs import GATE, Job, Unit
 from isthmus.receipt import Outcome
 from isthmus.runner import publish
 from isthmus.spec import fingerprint
@@ -54,6 +54,11 @@ class Plan:
         """Each job by its key."""
         return {job.key: job for job in self.jobs}
 
+    @functools.cached_property
+    def goals(self) -> tuple[Job, ...]:
+        """What the study asks for: all jobs but the checks, which run where a job does that comes after them."""
+        return tuple(job for job in self.jobs if job.stage != GATE)
+
     def receipt(self, job: Job) -> Path:
         """Where a job's receipt is, or will be."""
         return job.receipt(self.results)
@@ -78,16 +83,17 @@ class Plan:
             HubError: the same where the network may not be used.
         """
         known: dict[str, tuple[str, str]] = {}  # unit key -> content, status
-        waiting = tuple(job for job in self.jobs if not self._resolve_job(job, known, write))
+        waiting = self._called_for([job for job in self.jobs if not self._resolve_job(job, known, write)])
         needed = [unit.key for job in waiting for unit in job.units if unit.key not in known]
         lines = [f"  {self.lacking[key]}" for key in needed if key in self.lacking]
         if lines:
             raise UsageError(
                 "\n".join(
                     [
-                        f"{self.study.path}: {self._hub_in_words()} lacks data that the study needs:",
+                        f"{self.study.path}: {self.hub_in_words()} lacks data that the study needs:",
                         *lines,
                         "Add it there, or leave the tasks or languages out.",
+                        *(self.hub.unread() if isinstance(self.hub, Mirror) else ()),
                     ]
                 )
             )
@@ -96,7 +102,30 @@ class Plan:
             self.hub.refuse_missing(unit.spec for unit in units.values() if "source" in unit.spec)
         return waiting
 
-    def _hub_in_words(self) -> str:
+    def _called_for(self, missing: Iterable[Job]) -> tuple[Job, ...]:
+        """Of the jobs whose results are missing, those that run."""
+        missing = tuple(missing)
+        wanted = {job.key for job in self.goals} | {other.key for job in missing for other in job.after}
+        return tuple(job for job in missing if job.key in wanted)
+
+    def artifacts(self) -> dict[str, Artifact]:
+        """What is in the store, by unit key. Only looks, and refuses nothing."""
+        known: dict[str, tuple[str, str]] = {}
+        found: dict[str, Artifact] = {}
+        for job in self.jobs:
+            for unit in job.units:
+                artifact = self._find(job, unit, known)
+                if artifact is not None:
+                    found[unit.key] = artifact
+                    known[unit.key] = (artifact.content, artifact.status)
+        return found
+
+    def description(self, job: Job) -> dict[str, Any]:
+        """What a job's document says."""
+        return job.document(self.results, self.store.root, self.hub.folder) | self._extras()
+
+    def hub_in_words(self) -> str:
+        """The hub as messages name it."""
         if isinstance(self.hub, HuggingFace):
             return f"the hub, by {self.hub.lock_path} (isthmus pin STUDY --update looks again),"
         return f"the mirror {self.hub.folder}"
@@ -113,9 +142,8 @@ class Plan:
         path = self.receipt(job)
         if len(found) < len(job.units):
             path.unlink(missing_ok=True)
-            document = job.document(self.results, self.store.root, self.hub.folder) | self._extras()
             self.document(job).parent.mkdir(parents=True, exist_ok=True)
-            write_json(self.document(job), document)
+            write_json(self.document(job), self.description(job))
             return False
         specs = {unit.key: unit.spec for unit in job.units}
         outcomes = {key: Outcome.of(artifact) for key, artifact in found.items()}

@@ -66,6 +66,8 @@ class Recipe:
     max_answer_length: int = 30
     n_best: int = 20
     """Questions on a text: starts and ends that are combined to answers."""
+    query_length: int = 96
+    """Candidates that are looked for: tokens of what looks for them, special tokens included, no more than max_length."""
     precision: str = "fp32"
     """fp32; bf16 = products in bf16, weights and moments in fp32 (autocast); bf16_states = weights, gradients and
     moments in bf16, updates rounded stochastically."""

@@ -7,7 +7,8 @@ from typing import Any
 from isthmus.hubs import Hub
 from isthmus.jobs import JobTable, Unit
 from isthmus.needs import Needs
-from isthmus.study.load import Study
+from isthmus.study.load import HubEncoder, Study
+from isthmus.tasks.task import STUDY, Source
 from isthmus.units import arm_row
 
 Scored = dict[tuple[str, int, str, str], dict[str, Unit]]
@@ -20,8 +21,12 @@ def add_tables(
     hub: Hub,
     needs: Needs,
     scored: Mapping[tuple[str, int, str, str], dict[str, Unit]],
+    audit: Unit,
+    sources: Mapping[tuple[str, str], Source],
 ) -> None:
-    """Add the tables and the report. Cells stand in the order of the study."""
+    """Add the tables, and the report, which the audit stands in as well. Cells stand in the order of the study; `sources`
+    says where each (task, language) is read.
+    """
     cells: list[dict[str, Any]] = []
     scores: dict[str, Unit] = {}
     for run in itertools.product(study.encoders, study.seeds, study.arms, study.targets):
@@ -50,16 +55,48 @@ def add_tables(
         "study": study.name,
         "question": study.question,
         "synthetic": hub.synthetic,
-        "notes": [*_cautions(study), *_oracles(study, needs)],
+        "notes": [
+            *_cautions(study, sources),
+            *_pools(study, needs),
+            *_oracles(study, needs),
+            *_unaudited(study),
+        ],
     }
-    report = Unit("report", "report", spec, {"tables": tables})
+    report = Unit("report", "report", spec, {"tables": tables, "audit": audit})
     table.add("report", "report", [report], publishes=("report.html",))
 
 
-def _cautions(study: Study) -> list[str]:
-    """What the catalogue has a reader know of the targets."""
-    targets = (study.tasks[name] for name in study.targets)
-    return [f"{task.title}: {task.caution}" for task in targets if task.caution]
+def _cautions(study: Study, sources: Mapping[tuple[str, str], Source]) -> list[str]:
+    """What the catalogue has a reader know of the targets, and of the sources that they are read from."""
+    found = []
+    for name in study.targets:
+        mine = (source.caution for (task, _), source in sources.items() if task == name)
+        texts = dict.fromkeys((study.tasks[name].caution, *mine))
+        found += [f"{study.tasks[name].title}: {text}" for text in texts if text]
+    return found
+
+
+def _pools(study: Study, needs: Needs) -> list[str]:
+    """Which targets look among the candidates of fewer languages than they have: their scores are not the published ones'."""
+    found = []
+    for task in (study.tasks[name] for name in study.targets):
+        languages = needs.languages(task)
+        if task.pool == STUDY and len(languages) < len(task.codes):
+            found.append(
+                f"{task.title}: candidates were looked for in {', '.join(languages)}, of {len(task.codes)} languages. With "
+                "more of them there are more right ones and more wrong ones: such scores cannot be compared."
+            )
+    return found
+
+
+def _unaudited(study: Study) -> list[str]:
+    """What the audit of contamination cannot see."""
+    names = [name for name, encoder in study.encoders.items() if isinstance(encoder, HubEncoder)]
+    if not names:
+        return []
+    return [
+        f"{', '.join(names)}: the text of the encoder's pre-training is not at hand, so it is not in the audit."
+    ]
 
 
 def _oracles(study: Study, needs: Needs) -> list[str]:

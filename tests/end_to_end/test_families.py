@@ -14,7 +14,7 @@ STUDY = (
         "  mnli: mnli\n",
         "  mixed:\n    mix: [anli_plus, squad_v2, hellaswag, ccg]\n    recipe: {steps: 12}\n",
     )
-    .replace("targets: [xnli]", "targets: [panx, xquad, mlqa, bucc, tatoeba]")
+    .replace("targets: [xnli]", "targets: [panx, xquad, mlqa, lareqa, mewslix, bucc, tatoeba]")
     .replace("steps: 200", "steps: 12")
     .replace("steps: 100", "steps: 12")
     .replace("eval_examples: 60", "eval_examples: 30, examples: 300")
@@ -39,7 +39,7 @@ def test_every_cell_is_filled(folder):
     main = {
         (row["intermediate"], row["target"], row["language"]) for row in table if row["value"] is not None
     }
-    languages = {"panx": 2, "xquad": 2, "mlqa": 2, "bucc": 1, "tatoeba": 1}
+    languages = {"panx": 2, "xquad": 2, "mlqa": 2, "lareqa": 2, "mewslix": 2, "bucc": 1, "tatoeba": 1}
     assert len(main) == 2 * sum(languages.values())
     assert {row["status"] for row in table} <= {"ok", "collapsed"}
     metrics = {row["target"]: set() for row in table}
@@ -47,10 +47,13 @@ def test_every_cell_is_filled(folder):
         metrics[row["target"]].add(row["metric"])
         assert 0 <= row["ci_low"] <= row["value"] <= row["ci_high"] <= 100 and row["n"] >= 100
     answers = {"f1_em", "f1", "exact_match"}
+    ranked = {"map_at_20", "mrr_at_20"}
     assert metrics == {
         "panx": {"f1", "precision", "recall", "token_accuracy"},
         "xquad": answers,
         "mlqa": answers,
+        "lareqa": ranked,
+        "mewslix": ranked,
         "bucc": {"f1", "precision", "recall"},
         "tatoeba": {"accuracy"},
     }
@@ -76,6 +79,25 @@ def test_the_layer_sweep_of_retrieval_is_kept(folder):
     assert len(sweeps) == 4
     assert {details["chosen_by"] for details in sweeps} == {"dev", "protocol"}
     assert all(set(details["layers"]) == {"0", "1", "2"} for details in sweeps)
+
+
+def test_what_looks_in_a_pool_is_exported_and_scored_as_it_was(folder):
+    shown = folder.isthmus("export", "xtreme-r", "micro.yaml", "out", "--arm", "none")
+    assert shown.returncode == 0, shown.stderr
+    table = pq.read_table(folder.results / "scores.parquet").to_pylist()
+    for language in ("en", "de"):
+        (value,) = [
+            row["value"]
+            for row in table
+            if (row["intermediate"], row["target"], row["language"]) == ("none", "mewslix", language)
+            if row["metric"] == "map_at_20"
+        ]
+        arguments = ("--task", "mewslix", "--language", language, "--hub", "babel")
+        scored = folder.isthmus("score", *arguments, "--predictions", f"out/mewslix/test-{language}.json")
+        assert json.loads(scored.stdout)["metrics"]["map_at_20"] == pytest.approx(value, abs=1e-8)
+        found = json.loads((folder.path / f"out/lareqa/test-{language}.json").read_text())
+        pool = {name.partition("_")[0] for names in found.values() for name in names}
+        assert pool <= {"en", "de"} and all(len(names) == 20 for names in found.values())
 
 
 def test_again_nothing_runs(folder):

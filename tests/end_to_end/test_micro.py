@@ -108,3 +108,21 @@ def test_a_bad_study_is_one_clear_message(finished, tmp_path):
     command = folder.isthmus("run", str(folder.study))
     assert command.returncode == 2
     assert 'Did you mean "xnli"' in command.stderr
+
+
+def test_the_audit_is_written_by_its_rule_and_the_report_shows_it(finished):
+    rows = list(csv.DictReader((finished.results / "contamination.csv").open()))
+    compared = {(row["training"], row["role"], row["target"], row["language"], row["field"]) for row in rows}
+    trainings = {
+        ("wikipedia", "pre-training"),
+        ("ccmatrix", "pre-training"),
+        ("mnli", "intermediate, target"),
+    }
+    assert compared == {
+        (*training, "xnli", language, field)
+        for training in trainings
+        for language in ("en", "de")
+        for field in ("text_a", "text_b")
+    }
+    assert all(0 <= int(row["exact"]) <= int(row["n"]) and int(row["n"]) > 0 for row in rows)
+    assert "Test examples that were trained on" in (finished.results / "report.html").read_text()

@@ -42,6 +42,7 @@ def _copy_without_times(folder):
 
 def _lose_tables(folder):
     (folder.results / "scores.parquet").unlink()
+    (folder.results / "contamination.csv").unlink()
     (folder.results / "report.html").write_text("scribble")
 
 
@@ -64,7 +65,7 @@ ACCIDENTS = [
 def test_accidents_that_lose_no_artifact_make_no_work(micro, finished, accident):
     accident(micro)
     assert micro.planned() == {}
-    for name in ("scores.parquet", "arms.parquet", "gains.csv", "report.html"):
+    for name in ("scores.parquet", "arms.parquet", "gains.csv", "contamination.csv", "report.html"):
         assert (micro.results / name).read_bytes() == (finished.results / name).read_bytes()
 
 
@@ -82,10 +83,32 @@ EDITS = {
     "a language": (
         "\nlanguages: [en, de]",
         "\nlanguages: [en, de, sw]",
-        {"fetch_dataset": 1, "tokenize_dataset": 1, "predict_languages": 2, "score_languages": 2, **PUBLISH},
+        {
+            "fetch_dataset": 1,
+            "tokenize_dataset": 1,
+            "predict_languages": 2,
+            "score_languages": 2,
+            "fingerprint_dataset": 1,
+            "audit": 1,
+            **PUBLISH,
+        },
     ),
     # Jobs that carry one unit per language are bundles of what is in the store already.
-    "a language less": ("\nlanguages: [en, de]", "\nlanguages: [en]", PUBLISH),
+    "a language less": ("\nlanguages: [en, de]", "\nlanguages: [en]", {"audit": 1, **PUBLISH}),
+    # The checks read how rows are laid out, but no steps, rates or seeds.
+    "a length": (
+        "all: {max_length: 48,",
+        "all: {max_length: 47,",
+        {
+            "preflight": 1,
+            "pretrain_encoder": 1,
+            "train_intermediate": 1,
+            "train_target": 2,
+            "predict_languages": 2,
+            "score_languages": 2,
+            **PUBLISH,
+        },
+    ),
     "a seed": (
         "seeds: [1]",
         "seeds: [1, 2]",
@@ -113,9 +136,12 @@ def test_an_edit_runs_exactly_its_jobs_and_its_revert_none(micro, old, new, expe
 
 RULES = {
     "fetch": {"fetch_dataset": 1},
+    "check": {},  # nobody asks for it where nothing is trained
     "tokenizer": {"train_tokenizer": 1},
     "score": {"score_languages": 1},
     "predict": {"predict_languages": 1},
+    "fingerprint": {"fingerprint_dataset": 1},
+    "audit": {"audit": 1},
     "report": {"report": 1},
 }
 
@@ -125,6 +151,13 @@ def test_a_deleted_artifact_is_remade_and_nothing_else(micro, stage):
     artifact = sorted(path for path in (micro.store / stage).iterdir() if path.is_dir())[0]
     shutil.rmtree(artifact)
     assert micro.planned() == RULES[stage]
+
+
+def test_a_training_waits_for_the_checks_if_these_are_not_in_the_store(micro):
+    shutil.rmtree(micro.store / "check")
+    assert micro.planned() == {}
+    micro.edit("target: {steps: 200,", "target: {steps: 201,")
+    assert micro.planned() == {"preflight": 1, **EDITS["target recipe"][2]}
 
 
 def test_a_deleted_checkpoint_is_remade_to_the_same_bytes(micro, finished):
@@ -165,4 +198,4 @@ def test_a_collapsed_model_is_called_so_in_every_table(micro):
 def test_older_tables_are_called_older(micro):
     assert "OLDER" not in micro.isthmus("answer", "micro.yaml").stdout
     micro.edit("target: {steps: 200,", "target: {steps: 20,")
-    assert "OLDER TABLES: 8 of the study's 19 jobs" in micro.isthmus("answer", "micro.yaml").stdout
+    assert "OLDER TABLES: 8 of the study's 25 jobs" in micro.isthmus("answer", "micro.yaml").stdout

@@ -9,7 +9,7 @@ def test_a_run_is_a_few_lines_and_its_messages_a_file(micro):
     assert run.returncode == 0, run.stdout + run.stderr
     lines = run.stdout.splitlines()
     (messages,) = (micro.results / "logs").glob("snakemake-*Z.log")
-    assert lines[0] == "micro: 1 of 19 jobs to run."
+    assert lines[0] == "micro: 1 of 25 jobs to run."
     assert lines[1].endswith(f": {messages.relative_to(micro.path)}")
     assert any(line.startswith("Done: 1 of 1 jobs ran, in ") for line in lines)
     assert lines[-1].startswith("Report: ")

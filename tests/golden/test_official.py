@@ -237,18 +237,21 @@ def test_the_command_says_what_is_wrong_and_with_which_code(tmp_path: Path) -> N
         assert run(*base, *arguments, cwd=tmp_path).returncode == 2
 
 
-def test_scoring_a_file_imports_nothing_heavy(tmp_path: Path) -> None:
-    (tmp_path / "p").write_text("NOUN\nVERB\n")
+def heavy(folder: Path, *gold: str) -> str:
+    """What scoring a file of Swahili answers imports of what takes long."""
+    (folder / "p").write_text("neutral\n")
+    arguments = ["score", "--task", "xnli", "--language", "sw", "--predictions", "p", *gold]
     code = (
-        "import sys\nfrom isthmus.cli import main\n"
-        "main(['score', '--task', 'udpos', '--language', 'yo', '--predictions', 'p', '--gold', 'p'])\n"
-        "print(sorted({'torch', 'pandas', 'pydantic', 'yaml', 'snakemake', 'transformers'} & set(sys.modules)))"
+        f"import sys\nfrom isthmus.cli import main\nassert main({arguments!r}) == 0\n"
+        "print(sorted({'torch', 'pandas', 'pydantic', 'snakemake', 'transformers'} & set(sys.modules)))"
     )
     command = [sys.executable, "-c", code]
-    shown = subprocess.run(
-        command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=True
-    )
-    assert shown.stdout.splitlines()[-1] == "[]"
+    shown = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, check=True)
+    return shown.stdout.splitlines()[-1]
+
+
+def test_scoring_a_file_imports_nothing_heavy(tmp_path: Path) -> None:
+    assert heavy(tmp_path, "--gold", "p") == "[]"
 
 
 # Gold from a hub
@@ -258,6 +261,13 @@ def write(folder: Path, hub_id: str, config: str, split: str, columns: dict) -> 
     path = folder / hub_id / config
     path.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.table(columns), path / f"{split}-00000-of-00001.parquet")
+
+
+def test_scoring_by_a_hub_imports_nothing_heavy(tmp_path: Path) -> None:
+    write(
+        tmp_path / "hub", "facebook/xnli", "sw", "test", {"premise": ["a"], "hypothesis": ["b"], "label": [1]}
+    )
+    assert heavy(tmp_path, "--hub", "hub") == "['pydantic']"  # which reads the catalogue
 
 
 def test_gold_comes_from_a_hub_in_xtremes_words_and_order(tmp_path: Path) -> None:

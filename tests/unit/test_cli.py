@@ -20,6 +20,7 @@ def test_help_names_the_commands():
     for command in (
         "run",
         "plan",
+        "check",
         "answer",
         "score",
         "export",
@@ -44,6 +45,14 @@ def test_a_missing_study_is_one_sentence(tmp_path):
     assert "Traceback" not in shown.stderr
 
 
+def test_a_check_of_a_wrong_study_says_so_before_anything_is_fetched(tmp_path):
+    (tmp_path / "micro.yaml").write_text(MICRO.replace("\nlanguages: [en, de]", "\nlanguages: [en, xx]"))
+    shown = run("check", "micro.yaml", cwd=tmp_path)
+    assert shown.returncode == 2
+    assert "no target has" in shown.stderr and "xx" in shown.stderr
+    assert not (tmp_path / "results").exists()
+
+
 def test_an_answer_without_scores_says_how_to_get_them(tmp_path):
     (tmp_path / "micro.yaml").write_text(MICRO)
     shown = run("answer", "micro.yaml", cwd=tmp_path)
@@ -55,7 +64,7 @@ def test_a_plan_lists_every_job(tmp_path):
     (tmp_path / "micro.yaml").write_text(MICRO)
     shown = run("plan", "micro.yaml", cwd=tmp_path)
     assert shown.returncode == 0
-    assert shown.stdout.splitlines()[-1].startswith("19 of 19 jobs would run")
+    assert shown.stdout.splitlines()[-1].startswith("25 of 25 jobs would run")
 
 
 @pytest.mark.parametrize("error", errors.IsthmusError.__subclasses__())

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from isthmus import closure as module
-from isthmus.closure import INFRASTRUCTURE, MissingModule, closure, modules
+from isthmus.closure import INFRASTRUCTURE, MissingModule, closure, is_infrastructure, modules
 from isthmus.jobs import STAGES
 
 SOURCE = '''
@@ -156,3 +156,8 @@ def test_a_stage_imports_nothing_outside_its_closure(stage):
 
 def test_infrastructure_names_modules_that_exist():
     assert [name for name in INFRASTRUCTURE if module._source(name, module.ROOT) is None] == []
+
+
+def test_what_is_in_a_package_of_infrastructure_is_infrastructure():
+    assert is_infrastructure("isthmus.hubs.formats.conllu") and is_infrastructure("isthmus.hubs.formats")
+    assert not is_infrastructure("isthmus.hubs.mirror") and not is_infrastructure("isthmus.hubs")

@@ -34,6 +34,7 @@ def test_the_dag_of_the_micro_study(tmp_path):
         "data/ccmatrix",
         "data/mnli",
         "data/xnli",
+        "preflight",
         "tokenizer/tiny",
         "tokens/tiny/wikipedia",
         "tokens/tiny/ccmatrix",
@@ -47,6 +48,11 @@ def test_the_dag_of_the_micro_study(tmp_path):
         "target/tiny/mnli/mnli/s1",
         "predictions/tiny/mnli/mnli/s1",
         "scores/tiny/mnli/xnli/s1",
+        "fingerprints/wikipedia",
+        "fingerprints/ccmatrix",
+        "fingerprints/mnli",
+        "fingerprints/xnli",
+        "audit",
         "tabulate",
         "report",
     ]
@@ -141,11 +147,14 @@ def test_a_new_language_changes_no_key_but_those_of_bundles_and_tables(tmp_path)
     after = keys(table(tmp_path, MICRO.replace("\nlanguages: [en, de]", "\nlanguages: [en, de, sw]")))
     assert {place for place in before if before[place] != after[place]} == {
         "data/xnli",
+        "preflight",
         "tokens/tiny/xnli",
         "predictions/tiny/none/mnli/s1",
         "predictions/tiny/mnli/mnli/s1",
         "scores/tiny/none/xnli/s1",
         "scores/tiny/mnli/xnli/s1",
+        "fingerprints/xnli",
+        "audit",
         "tabulate",
         "report",
     }
@@ -154,12 +163,12 @@ def test_a_new_language_changes_no_key_but_those_of_bundles_and_tables(tmp_path)
 
 def test_a_new_language_is_a_unit_more_and_leaves_the_others_as_they_are(tmp_path):
     def units(text):
-        tables = ("tabulate", "report")
+        tables = ("check", "audit", "tabulate", "report")
         return {unit.key for job in table(tmp_path, text) for unit in job.units if unit.stage not in tables}
 
     before, after = units(MICRO), units(MICRO.replace("\nlanguages: [en, de]", "\nlanguages: [en, de, sw]"))
     assert before < after
-    assert len(after - before) == 6  # data, tokens, and of two arms prediction and score
+    assert len(after - before) == 7  # data, tokens, fingerprint, and of two arms prediction and score
 
 
 def test_one_training_serves_all_its_targets(tmp_path):
@@ -370,9 +379,71 @@ def test_translations_are_one_intermediate_task_in_all_languages_of_the_study(tm
 def test_what_a_task_is_trained_in_changes_no_other_key(tmp_path):
     before, (after, _) = table(tmp_path), of_an_arm(tmp_path, "jnli")
     changed = {place for place, key in keys(before).items() if keys(after)[place] != key}
-    assert changed == {"tabulate", "report"}
+    assert changed == {"preflight", "audit", "tabulate", "report"}
 
 
 def test_a_dataset_that_babel_does_not_have_is_said_to_be_lacking(tmp_path):
     _, lacking = of_an_arm(tmp_path, "jaquad")
     assert list(lacking.values()) == ["jaquad in ja: tried SkelterLabsInc/JaQuAD default (train, validation)"]
+
+
+def test_all_that_trains_is_held_against_every_test_split(tmp_path):
+    text = MICRO.replace("targets: [xnli]", "targets: [panx, xquad, tatoeba]")
+    text = text.replace("  mnli: mnli\n", "  more: {mix: [anli_plus, squad]}\n")
+    audit = next(job for job in table(tmp_path, text) if job.place == "audit").units[0]
+    everywhere = {"pre-training": None}, {"intermediate": None}
+    assert {entry["training"]: (entry["languages"], entry["roles"]) for entry in audit.spec["trainings"]} == {
+        "wikipedia": (["de", "en"], everywhere[0]),
+        "ccmatrix": (["de"], everywhere[0]),
+        "anli": (["en"], everywhere[1]),
+        "mnli": (["en"], everywhere[1]),
+        "snli": (["en"], everywhere[1]),
+        "squad": (["en"], {"intermediate": None, "target": ["xquad"]}),
+        "panx": (["en"], {"target": ["panx"]}),
+    }
+    assert audit.spec["tests"] == {"panx": ["de", "en"], "xquad": ["de", "en"], "tatoeba": ["de"]}
+    splits = {role: unit.spec["split"] for role, unit in audit.parents.items()}
+    assert {splits["train/panx/en"], splits["train/ccmatrix/de"]} == {"train"}
+    assert {splits["test/panx/en"], splits["test/tatoeba/de"]} == {"test"} and len(splits) == 13
+
+
+def test_a_new_arm_takes_the_fingerprint_of_its_data_alone(tmp_path):
+    more = MICRO.replace("  mnli: mnli\n", "  mnli: mnli\n  squad: squad\n")
+    before, after = (keys(table(tmp_path, text)) for text in (MICRO, more))
+    new = {place for place in after if after[place] != before.get(place)}
+    assert {place for place in new if place.startswith("fingerprints")} == {"fingerprints/squad"}
+    assert "audit" in new
+
+
+def test_nothing_waits_for_the_audit_but_the_report(tmp_path):
+    def stages(job):
+        return {maker.place for maker in job.makers}
+
+    waiting = {job.place for job in table(tmp_path) if "audit" in stages(job)}
+    assert waiting == {"report"}
+    assert not [
+        job.place
+        for job in table(tmp_path)
+        for place in stages(job)
+        if place.startswith("fingerprints") and job.place != "audit"
+    ]
+
+
+def preflight(jobs: list[module.Job]) -> module.Job:
+    return next(job for job in jobs if job.place == "preflight")
+
+
+def test_every_training_comes_after_the_checks_and_nothing_else_does(tmp_path):
+    jobs = table(tmp_path)
+    after = {job.place for job in jobs if job.after}
+    assert after == {job.place for job in jobs if job.stage == "train"}
+    assert {job.after for job in jobs if job.after} == {(preflight(jobs),)}
+    assert {maker.rule for maker in preflight(jobs).makers} == {"fetch_dataset"}
+
+
+def test_the_checks_are_no_part_of_any_other_key(tmp_path, monkeypatch):
+    before = keys(table(tmp_path))
+    monkeypatch.setitem(module.STAGES, "check", "isthmus.check.findings")
+    module._closure.cache_clear()
+    after = keys(table(tmp_path))
+    assert {place for place in before if before[place] != after[place]} == {"preflight"}

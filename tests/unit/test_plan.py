@@ -126,3 +126,27 @@ def test_a_mirror_of_generated_data_is_known_as_such(work):
     assert open_hub(str(work / "mirror")).synthetic
     assert not open_hub(str(work)).synthetic
     assert open_hub("babel").synthetic
+
+
+def gate(plan: Plan) -> Job:
+    return next(job for job in plan.jobs if job.stage == "check")
+
+
+def test_the_checks_are_no_goal_and_run_only_before_something_that_comes_after_them(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("micro.yaml").write_text(MICRO)
+    plan = Plan.of(Path("micro.yaml"))
+    assert gate(plan) not in plan.goals and len(plan.goals) == len(plan.jobs) - 1
+    assert gate(plan) in plan.resolve(write=False)
+    others = [job for job in plan.jobs if not job.after]
+    assert gate(plan) not in plan._called_for(others)
+    training = next(job for job in plan.jobs if job.after)
+    assert plan._called_for([gate(plan), training]) == (gate(plan), training)
+
+
+def test_the_artifacts_of_units_are_found_and_nothing_is_written_or_refused(fetched):
+    plan = Plan.of(Path("micro.yaml"))
+    (unit,) = of_mnli(plan).units
+    before = sorted(Path("results").rglob("*"))
+    assert plan.artifacts().keys() == {unit.key}
+    assert sorted(Path("results").rglob("*")) == before

@@ -36,6 +36,7 @@ INTRODUCED = {
     "max_query_length": 64,
     "max_answer_length": 30,
     "n_best": 20,
+    "query_length": 96,
     "precision": "fp32",
     "gradient_checkpointing": False,
     "micro_batch": None,

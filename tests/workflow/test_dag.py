@@ -7,10 +7,12 @@ import shlex
 import subprocess
 import sys
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from tests.conftest import MICRO, REPOSITORY, Folder
+from tests.faults import mirror_of_all
 
 
 @pytest.fixture
@@ -73,6 +75,44 @@ def test_a_rules_own_command_runs_alone(folder):
     receipt = folder.path / command[command.index("--receipt") + 1]
     assert json.loads(receipt.read_text())["units"]
     assert folder.planned()["fetch_dataset"] == 3
+
+
+def test_the_rule_of_the_checks_runs_alone_after_the_fetches(folder):
+    folder.write(MICRO)
+    folder.snakemake("--until", "fetch_dataset")
+    run = folder.snakemake("-n", "-p", "--until", "preflight")
+    (command,) = re.findall(r"^Shell command: exec (.+) > \S+ 2>&1$", run.stdout + run.stderr, re.MULTILINE)
+    env = {**os.environ, "PYTHONPATH": str(REPOSITORY / "src")}
+    done = subprocess.run(
+        shlex.split(command), cwd=folder.path, env=env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    (report,) = (folder.path / "results" / "store" / "check").glob("*/report.json")
+    assert json.loads(report.read_text())["looked"]["tasks"].keys() == {
+        "wikipedia",
+        "ccmatrix",
+        "mnli",
+        "xnli",
+    }
+    assert "preflight" not in folder.planned()
+
+
+def test_a_training_waits_for_the_checks_and_what_they_find_ends_the_run(folder):
+    mirror_of_all.write_mirror(folder.path / "mirror")
+    place = mirror_of_all.path(folder.path / "mirror", "nyu-mll/glue", "mnli", "train")
+    rows = pq.read_table(place)
+    labels = pa.array([-1] * len(rows), pa.int64())
+    pq.write_table(rows.set_column(rows.column_names.index("label"), "label", labels), place)
+    folder.write(
+        f"study: micro\nquestion: What waits?\nhub: {folder.path / 'mirror'}\nencoders: {{whole: {{from: me/whole}}}}\n"
+        "arms: {none: []}\ntargets: [xnli]\nlanguages: [en, de]\nrecipe: {all: {max_length: 32}}\n"
+    )
+    run = folder.isthmus("run", str(folder.study), "--cores", "1", "--retries", "0")
+    assert run.returncode != 0
+    assert "mnli/en train (nyu-mll/glue mnli train): none of its 12 rows has a gold label" in run.stderr
+    assert "Failed: Checking every dataset, head and scorer" in run.stderr
+    stages = {path.name for path in (folder.path / "results" / "store").iterdir() if path.name[0] != "."}
+    assert {"fetch", "encoder"} <= stages and not {"train", "check"} & stages
 
 
 @pytest.mark.parametrize("name", ["a;touch PWNED", "../up", "-rf", "a b", "$HOME"])

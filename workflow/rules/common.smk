@@ -53,6 +53,15 @@ def parent_receipts(wildcards):
     return parents_of(PLAN.by_key[wildcards.key])
 
 
+def training_receipts(wildcards):
+    """The same for a training, which begins when all data were checked. What that says is no part of its result, so its
+    time counts for nothing."""
+    job = PLAN.by_key[wildcards.key]
+    if PLAN.receipt(job).exists():
+        return []
+    return parents_of(job) + [ancient(str(PLAN.receipt(other))) for other in job.after]
+
+
 def job_document(wildcards):
     """The file that tells the stage what to do."""
     return str(PLAN.document(PLAN.by_key[wildcards.key]))
@@ -77,7 +86,7 @@ def show_table():
     """The table of scores on the terminal, if the run came that far and `isthmus run` does not show it."""
     if not workflow.is_main_process or settings.runs_within_isthmus():
         return
-    if all(PLAN.receipt(job).exists() for job in PLAN.jobs):
+    if all(PLAN.receipt(job).exists() for job in PLAN.goals):
         from isthmus.publish.terminal import table
 
         print(table(PLAN.results))

@@ -3,7 +3,7 @@
 
 rule pretrain_encoder:
     input:
-        parent_receipts,
+        training_receipts,
     output:
         receipt="results/{study}/encoder/{encoder}/s{seed}-{key}.json",
     log:
@@ -28,7 +28,7 @@ rule pretrain_encoder:
 
 rule train_intermediate:
     input:
-        parent_receipts,
+        training_receipts,
     output:
         receipt="results/{study}/intermediate/{encoder}/{arm}/s{seed}-{key}.json",
     log:
@@ -53,7 +53,7 @@ rule train_intermediate:
 
 rule train_target:
     input:
-        parent_receipts,
+        training_receipts,
     output:
         receipt="results/{study}/target/{encoder}/{arm}/{training_set}/s{seed}-{key}.json",
     log:

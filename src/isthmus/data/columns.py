@@ -42,6 +42,46 @@ def missing(table: pa.Table, name: str, where: str) -> DataError:
     return DataError(f"{where} has no column {name!r}; it has {', '.join(table.column_names)}. {REMEDY}")
 
 
+def mistyped(name: str | Sequence[str], kind: pa.DataType | str, expected: str, where: str) -> DataError:
+    """What to raise where a column holds something else than it must."""
+    return DataError(f"{where}: the column {_quoted(name)} is {kind}, not {expected}. {REMEDY}")
+
+
+def _quoted(name: str | Sequence[str]) -> str:
+    return repr(name) if isinstance(name, str) else ", ".join(map(repr, name))
+
+
+def typed(found: pa.Array, kind: pa.DataType, name: str, where: str) -> pa.Array:
+    """A column as the type that it must have.
+
+    Raises:
+        DataError: it cannot be.
+    """
+    try:
+        return found.cast(kind)
+    except pa.ArrowException as error:
+        raise mistyped(name, found.type, str(kind), where) from error
+
+
+def array(values: Sequence[Any], kind: pa.DataType, source: str | Sequence[str], where: str) -> pa.Array:
+    """Values put together from `source` as a column.
+
+    Raises:
+        DataError: they are of another type.
+    """
+    try:
+        return pa.array(values, kind)
+    except (pa.ArrowException, TypeError) as error:
+        raise mistyped(source, _kind_of(values), str(kind), where) from error
+
+
+def _kind_of(values: Sequence[Any]) -> str:
+    try:
+        return str(pa.array(values).type)
+    except (pa.ArrowException, TypeError):
+        return "of several types"
+
+
 def texts(table: pa.Table, template: str, where: str) -> list[Any]:
     """A text for each row: a column, or a template of several. A template with a list gives a list for each row.
 
@@ -50,16 +90,16 @@ def texts(table: pa.Table, template: str, where: str) -> list[Any]:
     """
     names = PLACEHOLDER.findall(template)
     if not names:
-        return _strings(column(table, template, where))
+        return _strings(column(table, template, where), template, where)
     values = [column(table, name, where).to_pylist() for name in names]
     return [_filled(template, row, f"{where}: row {n}") for n, row in enumerate(zip(*values, strict=True))]
 
 
-def _strings(values: pa.Array) -> list[Any]:
+def _strings(values: pa.Array, name: str, where: str) -> list[Any]:
     if pa.types.is_list(values.type):
         found: list[Any] = values.to_pylist()
     else:
-        found = values.cast(pa.string()).to_pylist()
+        found = typed(values, pa.string(), name, where).to_pylist()
     return found
 
 

@@ -1,7 +1,8 @@
-"""Nearest neighbours among sentence vectors, and the pairs of two pools that choose each other, in plain numpy.
+"""Nearest neighbours among sentence vectors, and the pairs of two pools that choose each other.
 
-Products are made tile by tile, so that memory grows with the sentences and not with the pairs of them. Where cosines
-are equal the sentence that comes first wins, so equal vectors give equal answers on every run.
+Products are made tile by tile, so that memory grows with the sentences and not with the pairs of them: in plain numpy, or on a
+GPU, which has the same rule and its own last digits. Where cosines are equal the sentence that comes first wins, so equal
+vectors give equal answers on every run.
 
 Shapes: n and m sentences, H width, k neighbours.
 """
@@ -16,6 +17,7 @@ Places = NDArray[np.int64]
 
 NEIGHBOURS = 4
 ROWS, COLUMNS = 1024, 8192  # of a tile: 32 MB of float32
+AT_ONCE = 8192  # vectors that are scaled together
 
 
 @dataclass(frozen=True)
@@ -37,23 +39,36 @@ class Pairs:
 
 def unit(vectors: Floats) -> Floats:
     """Vectors [n, H] of length 1; a zero vector stays zero."""
-    lengths = np.sqrt(np.einsum("nh,nh->n", vectors, vectors, dtype=np.float64))
-    scaled: Floats = (vectors / np.maximum(lengths, np.finfo(np.float32).tiny)[:, None]).astype(np.float32)
+    scaled = np.empty(vectors.shape, np.float32)
+    for start in range(
+        0, len(vectors), AT_ONCE
+    ):  # in double precision all of them would take three times their room
+        some = vectors[start : start + AT_ONCE]
+        lengths = np.sqrt(np.einsum("nh,nh->n", some, some, dtype=np.float64))
+        scaled[start : start + AT_ONCE] = some / np.maximum(lengths, np.finfo(np.float32).tiny)[:, None]
     return scaled
 
 
-def nearest(queries: Floats, index: Floats) -> Neighbours:
-    """The one nearest sentence of the index [m, H] for each query [n, H], by cosine; places and cosines [n, 1]."""
+def nearest(queries: Floats, index: Floats, k: int = 1) -> Neighbours:
+    """The k nearest sentences (or all, if there are fewer) of the index [m, H] for each query [n, H], by cosine."""
     queries, index = unit(queries), unit(index)
-    found = _blank(len(queries), 1)
+    found = _blank(len(queries), min(k, len(index)))
     for row, column in _tiles(len(queries), len(index)):
         _update(found, row, queries[row] @ index[column].T, column.start)
     return found
 
 
-def neighbours(first: Floats, second: Floats, k: int) -> tuple[Neighbours, Neighbours]:
-    """The k nearest (or all, if there are fewer) in `second` [m, H] of each in `first` [n, H], and the reverse."""
+def neighbours(first: Floats, second: Floats, k: int, device: str = "cpu") -> tuple[Neighbours, Neighbours]:
+    """The k nearest (or all, if there are fewer) in `second` [m, H] of each in `first` [n, H], and the reverse; on a GPU
+    if `device` is one.
+    """
     first, second = unit(first), unit(second)
+    if device != "cpu":
+        from isthmus.data import mining_on_device
+
+        return tuple(  # type: ignore[return-value]
+            Neighbours(*found) for found in mining_on_device.neighbours(first, second, k, device)
+        )
     forward = _blank(len(first), min(k, len(second)))
     backward = _blank(len(second), min(k, len(first)))
     for row, column in _tiles(len(first), len(second)):
@@ -63,14 +78,14 @@ def neighbours(first: Floats, second: Floats, k: int) -> tuple[Neighbours, Neigh
     return forward, backward
 
 
-def mine(first: Floats, second: Floats, k: int = NEIGHBOURS) -> Pairs:
+def mine(first: Floats, second: Floats, k: int = NEIGHBOURS, device: str = "cpu") -> Pairs:
     """Pairs of two pools [n, H], [m, H] by ratio margin (Artetxe and Schwenk 2019), each sentence in one at most.
 
     A pair's score is its cosine over the mean of its sentences' average cosines with their k nearest in the other
     pool. Each sentence of either pool proposes the best of its k nearest; proposals are taken by falling score (then
     by place), passing over those with a sentence already taken. Scores that are not above 0 are no pairs.
     """
-    forward, backward = neighbours(first, second, k)
+    forward, backward = neighbours(first, second, k, device)
     around_first = forward.cosines.mean(axis=1, dtype=np.float64)
     around_second = backward.cosines.mean(axis=1, dtype=np.float64)
     partner, score = _proposals(forward, around_first, around_second)

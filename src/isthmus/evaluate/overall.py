@@ -15,11 +15,14 @@ from isthmus.errors import DataError, UsageError
 
 @dataclass(frozen=True)
 class Benchmark:
-    """A benchmark's tasks by the names of their folders with their languages, and its groups of tasks."""
+    """A benchmark's tasks by the names of their folders with their languages, its groups of tasks, and what the catalogue
+    calls each task: the first that a study has stands for it.
+    """
 
     title: str
     tasks: Mapping[str, tuple[str, ...]]
     groups: Mapping[str, tuple[str, ...]]
+    targets: Mapping[str, tuple[str, ...]]
 
 
 _TABLE = json.loads((Path(__file__).parent / "overall.json").read_text(encoding="utf-8"))
@@ -28,6 +31,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
         entry["title"],
         {task: tuple(languages.split()) for task, languages in entry["tasks"].items()},
         {group: tuple(tasks.split()) for group, tasks in entry["groups"].items()},
+        {task: tuple(entry["targets"].get(task, task).split()) for task in entry["tasks"]},
     )
     for name, entry in _TABLE.items()
 }

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pyarrow as pa
@@ -20,12 +21,14 @@ from isthmus.model import encoder as encoders
 from isthmus.model.device import place, settle, states_dtype, to_device
 from isthmus.model.infer import infer
 from isthmus.recipe import Recipe, full
+from isthmus.spec import fingerprint
 from isthmus.work import Work
 
 
 def run(works: Sequence[Work]) -> None:
     """Predict each unit. `spec`: target, form (family, labels and what else the target's answers depend on), language,
-    splits, recipe, and the task whose `head` answers, where one does; inputs: `model` and `tokens`.
+    splits, recipe, the task whose `head` answers, where one does, and where answers are looked up, `pool`: the places
+    (task/language) of what there is to find; inputs: `model`, `tokens` and `pool/<place>`.
 
     Writes <split>.parquet for each split: id, then the columns of the family's predictions, in the order of the data.
     What a unit gets does not depend on which other units the job has.
@@ -63,6 +66,7 @@ class Checkpoint:
         self.encoder = encoders.load(folder, dtype, place())
         self.specials: Specials = specials(folder)
         self.folder = folder
+        self.pools: dict[str, tuple[Any, Any]] = {}
 
     def head(self, spec: Mapping[str, Any]) -> nn.Module:
         """The head that a spec asks for, with its trained weights.
@@ -86,6 +90,24 @@ class Checkpoint:
         to_device(head)
         return head
 
+    def pool(self, work: Work, split: str, recipe: Recipe, family: ModuleType, head: nn.Module) -> Any:
+        """What a unit's answers are looked up in, with the model's outputs: made once for all units with the same."""
+        spec = work.spec
+        folders = [work.inputs[f"pool/{place}"] for place in spec["pool"]]
+        name = fingerprint([spec.get("head", ""), spec["form"], spec["recipe"], split, *map(str, folders)])
+        if name not in self.pools:
+            tables = [
+                (place.rpartition("/")[2], _read(work, folder, place, split))
+                for place, folder in zip(spec["pool"], folders, strict=True)
+            ]
+            self.pools = {}  # one at a time: it may be large
+            examples = family.pool(tables, recipe, self.specials)
+            self.pools[name] = (
+                examples,
+                infer(family, examples, self.encoder, head, recipe, work.interrupted),
+            )
+        return self.pools[name]
+
 
 def predict(work: Work, recipe: Recipe, checkpoint: Checkpoint) -> dict[str, pa.Table]:
     """The predictions of one target in one language, by split."""
@@ -93,10 +115,20 @@ def predict(work: Work, recipe: Recipe, checkpoint: Checkpoint) -> dict[str, pa.
     family, head = families.load(spec["form"]["family"]), checkpoint.head(spec)
     encoders.require_length(checkpoint.encoder, recipe.max_length, work.name)
     for split in spec["splits"]:
-        path = work.inputs["tokens"] / f"{split}.parquet"
-        if not path.is_file():
-            raise DataError(f"{work.name}: {spec['target']} in {spec['language']} has no split {split}.")
-        examples = family.read([(spec["language"], pq.read_table(path))], recipe, checkpoint.specials)
-        out = infer(family, examples, checkpoint.encoder, head, recipe, work.interrupted)
-        found[split] = family.predictions(examples, out, spec["form"])
+        table = _read(work, work.inputs["tokens"], f"{spec['target']}/{spec['language']}", split)
+        examples = family.read([(spec["language"], table)], recipe, checkpoint.specials)
+        form = spec["form"]
+        if "pool" in spec:
+            examples = family.asking(examples)
+            form = {**form, "pool": checkpoint.pool(work, split, recipe, family, head)}
+        out = infer(family, examples, checkpoint.encoder, head, recipe, work.interrupted, spill=work.folder)
+        found[split] = family.predictions(examples, out, form)
     return found
+
+
+def _read(work: Work, folder: Path, place: str, split: str) -> pa.Table:
+    path = folder / f"{split}.parquet"
+    if not path.is_file():
+        task, _, language = place.rpartition("/")
+        raise DataError(f"{work.name}: {task} in {language} has no split {split}.")
+    return pq.read_table(path)

@@ -21,6 +21,7 @@ from isthmus.log import say
 from isthmus.work import Work
 
 NO_GOLD = "no-gold"
+IDS = ("id", "side", "matches")  # of a pool's tables
 DIGITS = 9  # the last ones of a float depend on the linear algebra library
 
 
@@ -28,7 +29,8 @@ def run(works: Sequence[Work]) -> None:
     """Score each unit and commit it at once.
 
     `spec`: target, language, split, metric, and `labels` where the task has them; inputs: `data` and `prediction`,
-    whose splits other than the scored one serve to choose settings. A unit whose gold has no labels is committed as
+    whose splits other than the scored one serve to choose settings; and where answers are looked up in a `pool`, the data of
+    its places (task/language) as `pool/<place>`. A unit whose gold has no labels is committed as
     "no-gold", without a number.
 
     Raises:
@@ -51,6 +53,8 @@ def _score(work: Work) -> tuple[str, str, dict[str, Any]]:
         splits = [*splits, spec["split"]]  # says below which file is missing
     predicted = {split: _read(work.inputs["prediction"], split, "prediction") for split in splits}
     gold = {split: _read(work.inputs["data"], split, "gold") for split in splits}
+    for place in spec.get("pool", ()):  # the same tables for every language, of which no text is needed
+        gold[f"pool/{place}"] = _read(work.inputs[f"pool/{place}"], spec["split"], "gold", IDS)
     scored = metric.score(gold, predicted, spec)
     details = {"rows": scored.rows, "labelled": len(scored.ids)}
     if not scored.ids:
@@ -86,14 +90,14 @@ def _numbers(metric: metrics.Metric, parts: Floats, names: tuple[str, ...]) -> d
     }
 
 
-def _read(folder: Path, split: str, what: str) -> pa.Table:
+def _read(folder: Path, split: str, what: str, columns: Sequence[str] | None = None) -> pa.Table:
     file = folder / f"{split}.parquet"
     if not file.is_file():
         raise DataError(
             f"There is no {what} file {file}. The artifact is damaged: remove its folder, then run "
             "the study again; it is made anew."
         )
-    return pq.ParquetFile(file).read(use_threads=False)
+    return pq.ParquetFile(file).read(columns=columns, use_threads=False)
 
 
 BLANK = {"value": None, "n": 0, "ci_low": None, "ci_high": None}

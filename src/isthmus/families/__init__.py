@@ -33,6 +33,22 @@ not hold for it:
     part(batch, start, stop) -> batch             its examples from start to before stop
     weight(batch) -> int                          the terms that its loss is the mean over
 
+Where a loss couples the examples of a batch, it is made of something that the encoder gives for each of them:
+
+    states(encoder, head, batch) -> tensor        float, one row for each example; each depends on its own example alone
+    coupled(head, states, batch) -> scalar        the loss; it reads what else it needs from the whole batch
+
+A family whose answers are found in a pool of candidates, which several languages share:
+
+    pool(tables, recipe, specials) -> examples    the candidates of all the tables of the pool
+    asking(examples) -> examples                  what looks for them, alone
+
+Its `predictions` find them in `form["pool"]`: the pool's examples and their outputs.
+
+A family whose fetched rows have their texts in other columns than those of `evaluate.fingerprint.PROSE`:
+
+    AUDITED                                       their names, for the audit of contamination
+
 A family whose head belongs to the encoder may take it from the model that a training starts from:
 
     inherit(head, parent) -> bool                 load the parent folder's head, if it has one

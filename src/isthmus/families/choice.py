@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from isthmus.data import ragged
 from isthmus.data.batch import Array, Specials, Tables, pad, truncated
+from isthmus.data.faults import refuse
 from isthmus.data.ragged import Ragged
 from isthmus.data.rows import NO_GOLD, best
 from isthmus.data.rows import collapsed as collapsed
@@ -25,7 +26,6 @@ from isthmus.data.rows import score as score
 from isthmus.data.rows import subset as subset
 from isthmus.data.rows import usable as usable
 from isthmus.data.text import encode_column
-from isthmus.errors import DataError
 from isthmus.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -71,12 +71,13 @@ def canonical(tables: Mapping[str, pa.Table], where: str) -> pa.Table:
     given = table.column("label").to_pylist() if "label" in table.column_names else [None] * len(table)
     labels: list[int] = [NO_GOLD if label is None else label for label in given]
     prompts = table.column("prompt").to_pylist()
-    for row, (prompt, listed, label) in enumerate(zip(prompts, choices, labels, strict=True)):
-        problem = _problem(prompt, listed, label)
-        if problem:
-            raise DataError(
-                f"{where}: row {row} {problem}. Correct `columns` in the task's YAML, mend the data or leave the row out."
-            )
+    faults = ((row, _problem(*parts)) for row, parts in enumerate(zip(prompts, choices, labels, strict=True)))
+    refuse(
+        where,
+        ((row, text) for row, text in faults if text),
+        "Correct `columns` in the task's YAML, mend the data or leave the row out.",
+        table.column("id").to_pylist(),
+    )
     return pa.table(
         {
             "id": table.column("id").cast(pa.string()),

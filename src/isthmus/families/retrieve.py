@@ -6,7 +6,7 @@ sentences from two pools, as XTREME does for BUCC). Which layer counts is for th
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from isthmus.data import mining, ragged
 from isthmus.data.batch import Array, Specials, Tables, pad
+from isthmus.data.faults import refuse
 from isthmus.data.ragged import Ragged
 from isthmus.data.rows import identifiers as identifiers
 from isthmus.data.rows import originals as originals
@@ -95,12 +96,15 @@ def _pairs(
         return []
     columns = [tables["gold"].column(name).cast(pa.string()).to_pylist() for name in ("id_a", "id_b")]
     for side, names in zip(ours, columns, strict=True):
-        for row, name in enumerate(names):
-            if name not in ours[side]:
-                raise DataError(
-                    f"{where}, gold: row {row} names the sentence {name!r}, which pool {side} does not have. Correct the "
-                    "sources of the pools in the task's YAML, or the data."
-                )
+        refuse(
+            f"{where}, gold",
+            (
+                (row, f"names the sentence {name!r}, which pool {side} does not have")
+                for row, name in enumerate(names)
+                if name not in ours[side]
+            ),
+            "Correct the sources of the pools in the task's YAML, or the data.",
+        )
     return [(ours["a"][a], ours["b"][b]) for a, b in zip(*columns, strict=True)]
 
 
@@ -108,22 +112,33 @@ def _ids(table: pa.Table, column: str, where: str) -> list[str]:
     ids: list[str | None] = table.column(column).cast(pa.string()).to_pylist()
     if not ids:
         raise DataError(f"{where} has no rows. Correct the task's YAML (config, split) or the data.")
+    refuse(where, _bad_ids(ids), "Mend the data, or choose another id column.")
+    return [name for name in ids if name is not None]
+
+
+def _bad_ids(ids: Sequence[str | None]) -> Iterator[tuple[int, str]]:
     seen: set[str] = set()
     for row, name in enumerate(ids):
-        if name is None or name in seen:
-            problem = (
-                "has no id (a null)" if name is None else f"has the id {name!r}, which an earlier row has"
-            )
-            raise DataError(f"{where}: row {row} {problem}. Mend the data, or choose another id column.")
-        seen.add(name)
-    return [name for name in ids if name is not None]
+        if name is None:
+            yield row, "has no id (a null)"
+        elif name in seen:
+            yield row, f"has the id {name!r}, which an earlier row has"
+        else:
+            seen.add(name)
 
 
 def _texts(table: pa.Table, column: str, where: str) -> list[str]:
     texts: list[str | None] = table.column(column).cast(pa.string()).to_pylist()
-    for row, text in enumerate(texts):
-        if text is None or not text.strip():
-            raise DataError(f"{where}: row {row} has an empty {column}. Mend the data or leave the row out.")
+    refuse(
+        where,
+        (
+            (row, f"has an empty {column}")
+            for row, text in enumerate(texts)
+            if text is None or not text.strip()
+        ),
+        "Mend the data or leave the row out.",
+        table.column("id").to_pylist(),
+    )
     return [text for text in texts if text is not None]
 
 
@@ -276,11 +291,13 @@ def _margin(examples: Examples, vectors: Array, other: Array, english: Array) ->
     """Equal texts are one sentence, with its last row's vector. Texts equal but for blanks at their ends have no id
     to be told by, and a pair with one is taken but not said (as XTREME's scripts have it).
     """
+    from isthmus.model.device import place
+
     pools = [_distinct(examples, side) for side in (other, english)]
     (first, named_first), (second, named_second) = pools
     parts = []
     for layer in range(vectors.shape[1]):
-        pairs = mining.mine(vectors[first, layer], vectors[second, layer])
+        pairs = mining.mine(vectors[first, layer], vectors[second, layer], device=place())
         said = named_first[pairs.first] & named_second[pairs.second]
         places = first[pairs.first[said]], second[pairs.second[said]]
         parts.append(_rows(examples, layer, *places, pairs.scores[said]))

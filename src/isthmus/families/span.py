@@ -17,12 +17,12 @@ import pyarrow as pa
 
 from isthmus.data import ragged
 from isthmus.data.batch import Array, Specials, Tables, pad
+from isthmus.data.faults import refuse
 from isthmus.data.offsets import ABSENT, covering, trimmed, windows
 from isthmus.data.ragged import Ragged
 from isthmus.data.rows import epoch as epoch
 from isthmus.data.rows import positions as positions
 from isthmus.data.text import encode_column
-from isthmus.errors import DataError
 from isthmus.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -73,16 +73,20 @@ def canonical(tables: Mapping[str, pa.Table], where: str) -> pa.Table:
     """Rows of id, context, question, answers and starts; no answers = the question has none in this context.
 
     Raises:
-        DataError: a text is null, answers and starts are not equally many, or an answer does not stand at its start.
+        DataError: a text is null or a context empty, answers and starts are not equally many, or an answer does not stand at its start.
     """
     table = tables[""]
     columns = {name: table.column(name).to_pylist() for name in ("context", "question", "answers", "starts")}
     columns["answers"] = [answers or [] for answers in columns["answers"]]
     columns["starts"] = [starts or [] for starts in columns["starts"]]
-    for row, values in enumerate(zip(*columns.values(), strict=True)):
-        problem = _problem(*values)
-        if problem:
-            raise DataError(f"{where}: row {row} {problem}")
+    faults = ((row, _problem(*values)) for row, values in enumerate(zip(*columns.values(), strict=True)))
+    refuse(
+        where,
+        ((row, text) for row, text in faults if text),
+        "Every answer needs its text and its start, counted in characters (code points) of the context as it is, not in "
+        "bytes; a question that has none has empty lists. Mend the data or leave the row out.",
+        table.column("id").to_pylist(),
+    )
     return pa.table(
         {
             "id": table.column("id").cast(pa.string()),
@@ -98,21 +102,18 @@ def _problem(
     context: str | None, question: str | None, answers: Sequence[str | None], starts: Sequence[int | None]
 ) -> str:
     if context is None or question is None:
-        missing = "context" if context is None else "question"
-        return f"has no {missing} (a null). Mend the data or leave the row out."
+        return f"has no {'context' if context is None else 'question'} (a null)"
+    if not context.strip():
+        return "has an empty context"
     if len(answers) != len(starts):
-        return f"has {len(answers)} answers and {len(starts)} starts. Every answer needs one: mend the data."
+        return f"has {len(answers)} answers and {len(starts)} starts"
     for answer, start in zip(answers, starts, strict=True):
         if not answer or start is None:
-            return (
-                "has an answer without text or without a start. A question that has no answer has empty lists: mend "
-                "the data or leave the row out."
-            )
+            return "has an answer without text or without a start"
         found = context[start : start + len(answer)] if start >= 0 else ""
         if found != answer:
             return (
-                f"says that {answer!r} starts at character {start} of its context, but {found!r} stands there. Starts "
-                "are counted in characters (code points) of the context as it is, not in bytes: mend the data."
+                f"says that {answer!r} starts at character {start} of its context, but {found!r} stands there"
             )
     return ""
 

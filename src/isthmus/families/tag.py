@@ -16,11 +16,11 @@ import pyarrow as pa
 
 from isthmus.data import ragged
 from isthmus.data.batch import Array, Specials, Tables, pad, part_with_cells
+from isthmus.data.faults import refuse
 from isthmus.data.ragged import Ragged
 from isthmus.data.rows import epoch as epoch
 from isthmus.data.rows import positions as positions
 from isthmus.data.text import encode_column
-from isthmus.errors import DataError
 from isthmus.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -68,18 +68,20 @@ def canonical(tables: Mapping[str, pa.Table], where: str) -> pa.Table:
     table = tables[""]
     tokens = table.column("tokens").to_pylist()
     given = table.column("tags").to_pylist() if "tags" in table.column_names else [None] * len(tokens)
-    tags = []
-    for row, (words, labels) in enumerate(zip(tokens, given, strict=True)):
-        if not words or None in words:
-            what = "a word that is null" if words else "no words"
-            raise DataError(f"{where}: row {row} has {what}. Mend the data or leave the row out.")
-        labels = [NO_GOLD] * len(words) if labels is None else labels
-        if len(labels) != len(words):
-            raise DataError(
-                f"{where}: row {row} has {len(words)} words and {len(labels)} tags. Every word needs one tag: mend the "
-                "data, or name other columns in the task's YAML."
-            )
-        tags.append([NO_GOLD if label is None else label for label in labels])
+    faults = ((row, _problem(*pair)) for row, pair in enumerate(zip(tokens, given, strict=True)))
+    refuse(
+        where,
+        ((row, text) for row, text in faults if text),
+        "Every sentence needs words and every word one tag: mend the data, leave the row out, or name other columns in "
+        "the task's YAML.",
+        table.column("id").to_pylist(),
+    )
+    tags = [
+        [NO_GOLD] * len(words)
+        if labels is None
+        else [NO_GOLD if label is None else label for label in labels]
+        for words, labels in zip(tokens, given, strict=True)
+    ]
     return pa.table(
         {
             "id": table.column("id").cast(pa.string()),
@@ -87,6 +89,16 @@ def canonical(tables: Mapping[str, pa.Table], where: str) -> pa.Table:
             "tags": pa.array(tags, pa.list_(pa.int32())),
         }
     )
+
+
+def _problem(words: Sequence[str | None] | None, tags: Sequence[int | None] | None) -> str:
+    if not words:
+        return "has no words"
+    if None in words:
+        return "has a word that is null"
+    if tags is not None and len(tags) != len(words):
+        return f"has {len(words)} words and {len(tags)} tags"
+    return ""
 
 
 def encode(tokenizer: "Tokenizer", table: pa.Table, spec: Mapping[str, Any]) -> pa.Table:

@@ -9,6 +9,9 @@ from typing import Any, Protocol
 HUB_MODULES = {"babel": "isthmus.hubs.babel.hub", "hub": "isthmus.hubs.mirror"}
 
 
+# The owner of datasets that are files at an address.
+OWNER = "archives"
+
 # A mirror with this file holds generated data, and every table made from it says so.
 SYNTHETIC_MARK = "SYNTHETIC.md"
 

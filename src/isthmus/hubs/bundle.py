@@ -5,6 +5,7 @@ elsewhere, so nothing of it is believed: members are written one by one under na
 the lock names and that have its sizes, and only files with the right SHA-256 are moved into the cache.
 """
 
+import dataclasses
 import os
 import secrets
 import shutil
@@ -65,8 +66,12 @@ def _wanted(hub: HuggingFace, specs: Iterable[Mapping[str, Any]]) -> dict[Reposi
         repository = Repository.of(spec)
         known = hub.knowing(spec)
         assert known is not None  # nothing is missing
+        items = known.find(spec) or ()
+        addresses = {item.remote.partition("#")[0] for item in items}
+        archives = {url: file for url, file in known.archives.items() if url in addresses}
         mine = found.get(repository, Pinned(known.asked, known.revision))
-        found[repository] = mine.with_items(known.find(spec) or (), spec.get("files", ()))
+        mine = dataclasses.replace(mine, archives={**mine.archives, **archives})
+        found[repository] = mine.with_items(items, spec.get("files", ()))
     return found
 
 
@@ -169,5 +174,7 @@ def _note(hub: HuggingFace, repository: Repository, entry: Pinned) -> None:
     """Let the cache know of the files; of another revision's it forgets what it knew."""
     record = hub.record(repository)
     if record is not None and record.revision == entry.revision:
+        archives = {**record.archives, **entry.archives}
+        record = dataclasses.replace(record, archives=archives)
         entry = record.with_items(entry.files.values(), entry.patterns)
     hub.write_record(repository, entry)

@@ -79,12 +79,13 @@ def _settle(plan: Plan, hub: HuggingFace, act: Callable[[Spec], None]) -> list[S
     Raises:
         HubError: something cannot be had from any source; the message names all of it.
     """
-    from isthmus.hubs.remote import Absent, Unreachable
+    from isthmus.hubs.transfer import Absent, Unreachable
 
     done: dict[str, None] = {}
     problems: dict[str, str] = {}
     specs = sources_of(expand(plan.study, hub)[0])
     while True:
+        hub.archives.expect(specs)
         absent = []
         for spec in specs:
             if (name := repr(spec)) in done or name in problems:

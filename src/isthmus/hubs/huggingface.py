@@ -21,8 +21,10 @@ from typing import TYPE_CHECKING, Any
 from isthmus import disk, settings
 from isthmus.errors import HubError, StorageError
 from isthmus.hubs import wanted
+from isthmus.hubs.archives import Archives
 from isthmus.hubs.mirror import found_files, shards
 from isthmus.hubs.pinned import (
+    ARCHIVE,
     Item,
     Pinned,
     Repository,
@@ -53,6 +55,7 @@ class HuggingFace:
         self.lock_path = lock
         self._lock = read_lock(lock)
         self._updated: set[Repository] = set()
+        self.archives = Archives(self, self._lock)
 
     # What the plan asks --------------------------------------------------------------------------------------
 
@@ -78,7 +81,7 @@ class HuggingFace:
         """
         if not settings.hub_offline():
             return
-        lines = list(dict.fromkeys(line for spec in specs for line in self.missing(spec)))
+        lines = list(dict.fromkeys(line for spec in specs for line in self._out_of_reach(spec)))
         if lines:
             raise HubError(
                 "\n".join(
@@ -89,6 +92,10 @@ class HuggingFace:
                     )
                 )
             )
+
+    def _out_of_reach(self, spec: Mapping[str, Any]) -> list[str]:
+        lines = self.missing(spec)
+        return [] if lines and _is_archive(spec) and self.archives.is_at_hand(spec) else lines
 
     def missing(self, spec: Mapping[str, Any]) -> list[str]:
         """A line for each file that a spec reads and that the cache does not have."""
@@ -107,6 +114,8 @@ class HuggingFace:
 
     def knowing(self, spec: Mapping[str, Any]) -> Pinned | None:
         """What is known of a spec's repository, if that tells all the files that it reads."""
+        if _is_archive(spec):
+            return self.archives.knowing(spec)
         for pinned in self._known(Repository.of(spec), spec["source"].get("revision")):
             if pinned.find(spec) is not None:
                 return pinned
@@ -166,12 +175,16 @@ class HuggingFace:
             StorageError: the cache cannot be written, or the disk is too small.
         """
         self.refuse_missing(specs)
+        self.archives.expect(specs)
         for spec in specs:
             repository = Repository.of(spec)
             with self._held(repository):
                 self._supply(repository, spec)
 
     def _supply(self, repository: Repository, spec: Mapping[str, Any]) -> None:
+        if _is_archive(spec):
+            self._remove_older(repository, spec, self.archives.supply(spec))
+            return
         record = self._record_for(repository, spec["source"].get("revision"))
         items = self._known_items(spec) or self.listing.items(repository, record, spec)
         items = self.download(repository, items)
@@ -232,10 +245,13 @@ class HuggingFace:
 
     def _part(self, repository: Repository, item: Item) -> Path:
         """Where a file grows: named by its content, so that what is left of another revision is never gone on with."""
-        name = f"{item.sha256 or item.blob}.{item.local.replace('/', '.')}"
-        part = self.cache / STATE / "partial" / f"{repository.kind}s" / repository.id / name
-        part.parent.mkdir(parents=True, exist_ok=True)
-        return part
+        return self.partial(repository) / f"{item.sha256 or item.blob}.{item.local.replace('/', '.')}"
+
+    def partial(self, repository: Repository) -> Path:
+        """The folder of what is not whole yet."""
+        folder = self.cache / STATE / "partial" / f"{repository.kind}s" / repository.id
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
 
     @functools.cached_property
     def remote(self) -> "Remote":
@@ -284,6 +300,10 @@ class HuggingFace:
             HubError: something cannot be had.
         """
         repository, asked = Repository.of(spec), spec["source"].get("revision")
+        if _is_archive(spec):
+            with self._held(repository):
+                self.archives.pin(spec)
+            return
         items = self._known_items(spec)
         with self._held(repository):
             if items is None:
@@ -310,7 +330,9 @@ class HuggingFace:
     def update(self, spec: Mapping[str, Any]) -> None:
         """Note the newest commit of what a spec reads, once."""
         repository, asked = Repository.of(spec), spec["source"].get("revision")
-        if repository not in self._updated:
+        if _is_archive(spec):
+            self.archives.update(spec)
+        elif repository not in self._updated:
             self._updated.add(repository)
             newest = self.remote.revision(repository, asked)
             locked = self._lock.get(repository, Pinned(None, ""))
@@ -323,7 +345,9 @@ class HuggingFace:
             write_text(self.lock_path, lock_text(self._lock))
 
     def revision(self, spec: Mapping[str, Any]) -> str:
-        """The commit that the lock has for a spec's repository."""
+        """The commit that the lock has for a spec's repository, or the hashes of an archive."""
+        if _is_archive(spec):
+            return self.archives.revision(spec)
         return self._lock[Repository.of(spec)].revision
 
     def _with_hashes(self, repository: Repository, items: list[Item]) -> list[Item]:
@@ -334,7 +358,7 @@ class HuggingFace:
     def moved(self, specs: Iterable[Mapping[str, Any]]) -> list[str]:
         """A line for each repository of the lock whose newest commit is another one by now."""
         lines = []
-        for repository in dict.fromkeys(Repository.of(spec) for spec in specs):
+        for repository in dict.fromkeys(Repository.of(spec) for spec in specs if not _is_archive(spec)):
             locked = self._lock.get(repository)
             if locked is not None and locked.revision:
                 newest = self.remote.revision(repository, locked.asked)
@@ -343,6 +367,10 @@ class HuggingFace:
                         f"{repository} moved on from {locked.revision} to {newest}; the lock keeps the former."
                     )
         return lines
+
+
+def _is_archive(spec: Mapping[str, Any]) -> bool:
+    return ARCHIVE in spec["source"]
 
 
 @functools.lru_cache(maxsize=256)

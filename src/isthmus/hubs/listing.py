@@ -8,7 +8,8 @@ from isthmus.errors import HubError
 from isthmus.hubs import layout, wanted
 from isthmus.hubs.checked import Entry
 from isthmus.hubs.pinned import Item, Pinned, Repository, encoder_patterns, matches
-from isthmus.hubs.remote import Absent, Remote
+from isthmus.hubs.remote import Remote
+from isthmus.hubs.transfer import Absent
 
 
 class Listing:
@@ -73,7 +74,7 @@ class Listing:
 
     def _card(self, repository: Repository, revision: str, tree: Mapping[str, Entry]) -> layout.Card:
         entry = tree.get(layout.CARD)
-        if entry is None or entry.size > layout.MAX_CARD:
+        if entry is None or entry.size is None or entry.size > layout.MAX_CARD:
             return {}
         if (repository, revision) not in self._cards:
             part = self._part(repository, _item(layout.CARD, layout.CARD, revision, entry))
@@ -89,4 +90,5 @@ class Listing:
 
 
 def _item(local: str, remote: str, revision: str, entry: Entry) -> Item:
+    assert entry.size is not None  # the hub lists it
     return Item(local, remote, revision, entry.size, entry.sha256, entry.blob)

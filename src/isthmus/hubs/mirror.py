@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from isthmus.disk import sha256
 from isthmus.errors import DataError, HubError
-from isthmus.hubs import SYNTHETIC_MARK, wanted
+from isthmus.hubs import OWNER, SYNTHETIC_MARK, wanted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -33,6 +33,11 @@ class Mirror:
     def offers(self, hub_id: str, config: str, split: str) -> bool:
         """Whether the split's files are there."""
         return bool(shards(self._root, hub_id, config, split))
+
+    def unread(self) -> list[str]:
+        """What to tell of files at addresses that are there as they were published; a line, or none."""
+        files = published(self._root)
+        return [f"It has {', '.join(files[:5])}. {UNREAD}"] if files else []
 
     def contents(self, spec: Mapping[str, Any]) -> dict[str, str] | None:
         """The hashes of the files that a spec reads, by role."""
@@ -64,7 +69,9 @@ def read(source: Mapping[str, Any], split: str, folder: Path) -> "pa.Table":
     tables = []
     for path in require_shards(folder, source["id"], source["config"], split):
         try:
-            tables.append(pq.read_table(path, partitioning=None))
+            # Not read_table: it imports what reads folders of files, and with it pandas, for a second.
+            with pq.ParquetFile(path) as file:
+                tables.append(file.read())
         except (pa.ArrowException, OSError) as error:
             raise DataError(f"{path} is not a readable parquet file ({error}). Fetch it again.") from error
     return pa.concat_tables(tables)
@@ -86,13 +93,27 @@ def require_shards(root: Path, hub_id: str, config: str, split: str) -> list[Pat
         raise HubError(
             f"The mirror {root} has no {hub_id}, config {config}, split {split}: expected "
             f"{Path(hub_id, config)}/{split}-00000-of-*.parquet. Add it there, or leave this task or language out."
+            + (f" {UNREAD}" if any(name.startswith(f"{hub_id}/") for name in published(root)) else "")
         )
     expected = int(paths[0].stem.rsplit("-of-", 1)[1])
     if len(paths) != expected:
         raise HubError(
-            f"The mirror {root} has {len(paths)} of {expected} shards of {hub_id} {config} {split}."
+            f"The mirror {root} has {len(paths)} of {expected} shards of {hub_id} {config} {split}. Copy the others "
+            "there, or leave this task or language out."
         )
     return paths
+
+
+def published(root: Path) -> list[str]:
+    """The files of datasets at addresses that a mirror has as they were published, which it cannot read."""
+    found = (root / OWNER).glob("*/*")
+    return sorted(path.relative_to(root).as_posix() for path in found if path.is_file())
+
+
+UNREAD = (
+    "A mirror is read as parquet files. To make them of what it has: run `isthmus fetch` on the study with `hub: huggingface`, "
+    "ISTHMUS_CACHE being the mirror's folder; no network is needed for the files that are there."
+)
 
 
 def encoder_files(root: Path, hub_id: str, patterns: list[str]) -> list[Path]:

@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from isthmus.errors import UsageError
-from isthmus.hubs import wanted
+from isthmus.hubs import formats, wanted
 from isthmus.hubs.checked import Entry
 
 LOCK = "hub.lock"
 FORMAT = 1
+ARCHIVE = "archive"
+"""The key of a source that is files at an address, and the revision of such a dataset."""
 _COMMIT = re.compile(r"[0-9a-f]{7,40}\Z")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,95}(/[A-Za-z0-9][A-Za-z0-9_.-]{0,95})?\Z")
 
@@ -59,8 +61,16 @@ class Item:
 
 
 @dataclass(frozen=True)
+class Published:
+    """A file at an address: its size in bytes and its SHA-256."""
+
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True)
 class Pinned:
-    """A repository at one commit. `asked` is the branch, tag or commit that was asked for (None = the newest);
+    """A repository at one commit, or files at addresses (`archives`, by address; the revision is then that word). `asked` is the branch, tag or commit that was asked for (None = the newest);
     `patterns` are those of an encoder's files of which all are among `files`; `absent` are config/split that the hub
     does not have there, so that a task's next source is read. The revision is "" where nothing of it is read.
     """
@@ -70,6 +80,7 @@ class Pinned:
     patterns: frozenset[str] = frozenset()
     files: Mapping[str, Item] = field(default_factory=dict)
     absent: frozenset[str] = frozenset()
+    archives: Mapping[str, Published] = field(default_factory=dict)
 
     def fits(self, revision: str | None) -> bool:
         """Whether it may serve where this revision is asked for."""
@@ -90,11 +101,16 @@ class Pinned:
             found = [item for name, item in self.files.items() if matches(name, encoder_patterns(spec))]
             return found if self.patterns.issuperset(spec["files"]) else None
         found = []
+        archive = spec["source"].get(ARCHIVE)
         for config, split in wanted(spec["source"], spec["splits"].values()):
             shard = re.compile(rf"{re.escape(config)}/{re.escape(split)}-\d{{5}}-of-(\d{{5}})\.parquet")
             mine = {name: match for name in self.files if (match := shard.fullmatch(name))}
             if not mine or any(int(match.group(1)) != len(mine) for match in mine.values()):
                 return None
+            if archive is not None:
+                made_of = origin(archive["format"], archive["files"][split])
+                if any(self.files[name].remote != made_of for name in mine):
+                    return None  # the task's YAML says another file, or another rule, since
             found += [self.files[name] for name in sorted(mine)]
         return found
 
@@ -109,6 +125,7 @@ class Pinned:
     def document(self) -> dict[str, Any]:
         """As JSON."""
         names = ("remote", "revision", "size", "sha256")
+        archives = {url: dataclasses.asdict(file) for url, file in sorted(self.archives.items())}
         return {
             "asked": self.asked,
             "revision": self.revision,
@@ -118,7 +135,7 @@ class Pinned:
                 local: {name: getattr(item, name) for name in names}
                 for local, item in sorted(self.files.items())
             },
-        }
+        } | ({"archives": archives} if archives else {})
 
     @classmethod
     def read(cls, value: Any) -> "Pinned":
@@ -130,7 +147,8 @@ class Pinned:
         try:
             files = {local: Item(local, **_checked(local, entry)) for local, entry in value["files"].items()}
             patterns, absent = (frozenset(value[name]) for name in ("patterns", "absent"))
-            return cls(value["asked"], str(value["revision"]), patterns, files, absent)
+            archives = {url: _published(url, entry) for url, entry in value.get("archives", {}).items()}
+            return cls(value["asked"], str(value["revision"]), patterns, files, absent, archives)
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"not what is known of a repository: {error!r}") from error
 
@@ -143,6 +161,19 @@ def _checked(local: str, entry: Any) -> dict[str, Any]:
     ):
         raise ValueError(f"{local}: its size, hash or name is none")
     return {name: entry[name] for name in ("remote", "revision", "size", "sha256")}
+
+
+def _published(url: str, entry: Any) -> Published:
+    if not isinstance(entry["size"], int) or not re.fullmatch("[0-9a-f]{64}", entry["sha256"]):
+        raise ValueError(f"{url}: its size or hash is none")
+    return Published(entry["size"], entry["sha256"])
+
+
+def origin(format: str, file: Mapping[str, Any]) -> str:
+    """What a table was made of, and how: a file's address, then format, version of the rule, members and columns."""
+    rule = f"{format}.{formats.load(format).VERSION}"
+    more = [file["members"]] if "members" in file else []
+    return "#".join((file["url"], ":".join((rule, *more, *file.get("names", ())))))
 
 
 def is_safe(local: str) -> bool:

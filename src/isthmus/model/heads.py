@@ -86,6 +86,22 @@ class ChoiceHead(ClassificationHead):
         return super().forward(state_CH).squeeze(-1)
 
 
+class MatchHead(nn.Module):
+    """BERT's pooler (dense, tanh) on the states of `<s>`, scaled to length 1, in fp32: [B, H] to [B, H]. `scale` is what the
+    dot products of such vectors are multiplied by, which begins at XTREME's 100.
+    """
+
+    def __init__(self, config: PreTrainedConfig) -> None:
+        super().__init__()
+        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
+        self.scale = nn.Parameter(torch.full((1,), 100.0))
+        initialise(self, config.initializer_range)
+
+    def forward(self, state_BH: Tensor) -> Tensor:
+        """Vectors of length 1."""
+        return nn.functional.normalize(torch.tanh(self.dense(state_BH)).float(), dim=-1)
+
+
 def classifier_dropout(config: PreTrainedConfig) -> nn.Dropout:
     """Dropout at the rate that the configuration has for heads, else at that of the encoder's states."""
     own = getattr(config, "classifier_dropout", None)

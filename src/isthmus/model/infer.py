@@ -1,7 +1,7 @@
 """Inference: a family's outputs for all examples, in batches of about one length, back in the order they came."""
 
-import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 from isthmus.data.batch import Array
 from isthmus.errors import Interrupted, OutOfMemory
 from isthmus.log import say
+from isthmus.model.columns import Columns
 from isthmus.model.device import autocast, free, out_of_memory, reason, tensors
 from isthmus.recipe import Recipe
 
@@ -27,15 +28,18 @@ def infer(
     head: nn.Module,
     recipe: Recipe,
     interrupted: Callable[[], bool],
+    spill: Path | None = None,
 ) -> dict[str, Any]:
     """The columns of `family.outputs`, one row per example: arrays, or lists of arrays where rows differ in length.
-    Dropout is off; the model's mode is restored.
+    Dropout is off; the model's mode is restored. Arrays too large to be held lie in the folder `spill`, where one is
+    given, until they are let go (`model.columns`).
 
     What a batch holds depends on the examples' lengths alone, so equal inputs give equal bytes (where there is memory).
 
     Raises:
         Interrupted: a signal came.
         OutOfMemory: there is no room for a single example.
+        StorageError: there is no room in `spill`.
     """
     rows, lengths = family.everything(examples)
     order = np.argsort(lengths, kind="stable")
@@ -48,27 +52,29 @@ def infer(
             found: dict[str, Any] = family.outputs(encoder, head, tensors(batch, encoder.device))
         return found
 
+    columns = Columns(len(rows), spill)
     training = encoder.training
     encoder.train(False)
     head.train(False)
     try:
         with torch.inference_mode():
-            parts = [part for chosen in _cut(order, lengths) for part in _answered(chosen, answer)]
+            for chosen in _cut(order, lengths):
+                for some, part in _answered(chosen, answer):
+                    columns.put(some, part)
     finally:
         encoder.train(training)
         head.train(training)
-    back = np.argsort(order, kind="stable")
-    return {name: _in_order([part[name] for part in parts], back) for name in parts[0]} if parts else {}
+    return columns.found
 
 
-def _answered(chosen: Array, answer: Callable[[Array], dict[str, Any]]) -> list[dict[str, Any]]:
-    """The outputs for some examples, in halves where the memory does not suffice for all of them at once.
+def _answered(chosen: Array, answer: Callable[[Array], dict[str, Any]]) -> list[tuple[Array, dict[str, Any]]]:
+    """Some examples and their outputs, in halves where the memory does not suffice for all of them at once.
 
     Raises:
         OutOfMemory: it does not for a single one.
     """
     try:
-        return [answer(chosen)]
+        return [(chosen, answer(chosen))]
     except (RuntimeError, MemoryError) as error:
         if not out_of_memory(error):
             raise
@@ -83,14 +89,6 @@ def _answered(chosen: Array, answer: Callable[[Array], dict[str, Any]]) -> list[
     say(f"out of memory at {len(chosen)} examples: they are predicted in halves")
     middle = len(chosen) // 2
     return [part for half in (chosen[:middle], chosen[middle:]) for part in _answered(half, answer)]
-
-
-def _in_order(parts: Sequence[Any], back: Array) -> Any:
-    """One column of all batches, as an array or as a list where rows differ in length, in the examples' order."""
-    if isinstance(parts[0], list):
-        rows = list(itertools.chain.from_iterable(parts))
-        return [rows[place] for place in back]
-    return np.concatenate(parts)[back]
 
 
 def _cut(order: Array, lengths: Array) -> list[Array]:

@@ -13,13 +13,14 @@ import jinja2
 
 from isthmus.evaluate.statistics import RESAMPLES
 from isthmus.log import say
-from isthmus.publish import figures
+from isthmus.publish import benchmarks, contamination, figures
 from isthmus.publish.cells import BASELINE, MISSING, OK
 from isthmus.publish.gains import MEAN
 from isthmus.publish.results import Results, read, signed
 from isthmus.work import Work
 
 TEMPLATE = "report.html"
+BLANK = "–"
 PANELS = 12  # arms drawn per target; tables hold them all
 REASON = 48  # letters of a reason that a cell of the heat map has room for; else its status stands there
 
@@ -32,14 +33,17 @@ def run(works: Sequence[Work]) -> None:
     """
     for work in works:
         started = time.perf_counter()
-        page = render(read(work.inputs["tables"]), work.spec)
+        rows = contamination.read(work.inputs["audit"]) if "audit" in work.inputs else None
+        page = render(read(work.inputs["tables"]), work.spec, rows)
         (work.folder / TEMPLATE).write_text(page, encoding="utf-8")
         say(f"{work.name}: report.html, {len(page.encode()) / 1024:.0f} KiB")
         work.commit(details={"bytes": len(page.encode()), "seconds": time.perf_counter() - started})
 
 
-def render(results: Results, spec: Mapping[str, Any]) -> str:
-    """The page as text; `spec` has study, question, synthetic and notes."""
+def render(
+    results: Results, spec: Mapping[str, Any], audit: Sequence[Mapping[str, str]] | None = None
+) -> str:
+    """The page as text; `spec` has study, question, synthetic and notes, `audit` the rows of contamination.csv."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -60,12 +64,18 @@ def render(results: Results, spec: Mapping[str, Any]) -> str:
         has_gains=any(row["gain"] is not None for row in results.gains),
         legend=colours.legend(),
         maps=[_map(results, encoder, colours) for encoder in results.encoders],
+        benchmarks=[
+            _benchmark(found, encoder, colours)
+            for encoder in results.encoders
+            for found in benchmarks.standings(results, encoder)
+        ],
         sections=[
             _section(results, encoder, target, colours)
             for encoder in results.encoders
             for target in results.targets(encoder)
         ],
         unsound=[_unsound(results, group) for group in results.unsound()],
+        audit=None if audit is None else contamination.section(audit),
         resamples=f"{RESAMPLES:,}",
         many_encoders=len(results.encoders) > 1,
         size={"width": figures.WIDTH, "labels": figures.LABELS, "top": figures.TOP, "row": figures.ROW},
@@ -126,6 +136,30 @@ def _gain(row: Mapping[str, Any] | None, colours: figures.Scale) -> dict[str, An
 
 def _blank(row: Mapping[str, Any] | None) -> dict[str, Any]:
     return {"blank": row["status"] if row else MISSING, "note": row["note"] if row else ""}
+
+
+def _benchmark(found: benchmarks.Standing, encoder: str, colours: figures.Scale) -> dict[str, Any]:
+    """A table of what there is of a benchmark: arms as rows; the whole, its groups and its tasks as columns."""
+    rows = [
+        (
+            arm,
+            [
+                {"blank": BLANK, "note": "a part of it is blank"}
+                if number.value is None
+                else {
+                    "text": f"{number.value:.1f}",
+                    "small": "" if number.gain is None else signed(number.gain),
+                    "step": None if number.gain is None else colours.step(number.gain),
+                    "sure": False,
+                    "flaw": "*" if number.star else "",
+                    "note": "",
+                }
+                for number in numbers
+            ],
+        )
+        for arm, numbers in found.rows.items()
+    ]
+    return {"encoder": encoder, "found": found, "rows": rows}
 
 
 def _section(results: Results, encoder: str, target: str, colours: figures.Scale) -> dict[str, Any]:

@@ -5,6 +5,7 @@ import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
+from isthmus.publish import benchmarks, contamination
 from isthmus.publish.cells import BASELINE, OK
 from isthmus.publish.gains import MEAN
 from isthmus.publish.results import Results, read, signed
@@ -31,9 +32,12 @@ def table(results_folder: Path | str, width: int | None = None) -> str:
     for encoder in results.encoders:
         if len(results.targets(encoder)) > 1:
             blocks.append(_overall(results, encoder, width))
+        blocks += [_benchmark(found, encoder, width) for found in benchmarks.standings(results, encoder)]
         for target in results.targets(encoder):
             blocks.append(_target(results, encoder, target, width))
-    blocks += [text for text in (_unsound(results, width), _legend(results, width)) if text]
+    seen = contamination.notable(contamination.read(Path(results_folder)) or ())
+    notes = (_unsound(results, width), "\n".join(_wrap(seen, width)), _legend(results, width))
+    blocks += [text for text in notes if text]
     return "\n\n".join(blocks) + "\n"
 
 
@@ -83,6 +87,30 @@ def _overall(results: Results, encoder: str, width: int) -> str:
     ]
     title = f"all targets · {encoder} · mean over the languages of each"
     return "\n".join([title, *_grid(columns, cells, width)])
+
+
+def _benchmark(found: benchmarks.Standing, encoder: str, width: int) -> str:
+    """Arms as rows: the benchmark's score or the mean of the part that is there, the gain, and the groups of tasks."""
+    columns = [
+        ["", *map(_short, found.rows)],
+        [found.columns[0], *(_number(row[0]) for row in found.rows.values())],
+    ]
+    if list(found.rows) != [BASELINE]:
+        gains = [
+            "" if arm == BASELINE else BLANK if row[0].gain is None else signed(row[0].gain)
+            for arm, row in found.rows.items()
+        ]
+        columns.append([f"gain over {BASELINE}", *gains])
+    cells = [
+        [found.columns[place], *(_number(row[place]) for row in found.rows.values())]
+        for place in range(1, 1 + found.groups)
+    ]
+    caveat = _wrap(found.caveat, width) if found.caveat else []
+    return "\n".join([f"{found.heading} · {encoder}", *_grid(columns, cells, width), *caveat])
+
+
+def _number(number: benchmarks.Number) -> str:
+    return BLANK if number.value is None else f"{number.value:.1f}{'*' if number.star else ''}"
 
 
 def _score(results: Results, encoder: str, arm: str, target: str, language: str) -> str:

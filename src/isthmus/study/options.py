@@ -17,6 +17,7 @@ READERS = {
     "text": "training on text without labels",
     "questions": "a task of questions on a text",
     "retrieval": "a task of sentences to be found",
+    "matching": "a task with a pool of candidates",
 }
 
 

@@ -32,8 +32,9 @@ READ_BY: Mapping[str, frozenset[str]] = {
     "text": frozenset({"mask_rate", "pairs", "code_switch", "language_exponent", "tokens_per_batch"}),
     "questions": frozenset({"doc_stride", "max_query_length", "max_answer_length", "n_best"}),
     "retrieval": frozenset({"pool"}),
+    "matching": frozenset({"query_length"}),
 }
-"""Options that only some tasks read: text without labels, questions on a text, sentences to be found."""
+"""Options that only some tasks read: text without labels, questions on a text, sentences to be found, candidates of a pool."""
 
 
 class RecipeOptions(Strict):
@@ -137,6 +138,11 @@ class RecipeOptions(Strict):
     )
     n_best: Annotated[int, Field(ge=1, le=1000), Written] = Field(
         default=20, description="Questions on a text: starts and ends that are combined to answers."
+    )
+    query_length: Annotated[int, Field(ge=8, le=8192), Written] = Field(
+        default=96,
+        description="Candidates of a pool: tokens of the query that looks for them, at most, and no more than `max_length`, "
+        "which is what candidates have.",
     )
     precision: Literal["fp32", "bf16", "bf16_states"] = Field(
         default="fp32",

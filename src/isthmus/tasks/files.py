@@ -13,9 +13,10 @@ from pydantic import ValidationError
 from isthmus.errors import UsageError
 from isthmus.study.problems import Problems, did_you_mean, name_problem, relative, shown
 from isthmus.study.yamlfile import Flaw, Where, YamlError, load
-from isthmus.tasks import languages
+from isthmus.tasks import archive, languages
+from isthmus.tasks.archive import PLACEHOLDER
 from isthmus.tasks.languages import Language
-from isthmus.tasks.task import PLACEHOLDER, Source, Task
+from isthmus.tasks.task import OWN, STUDY, Source, Task
 
 PACKAGED = Path(__file__).parent / "catalogue"
 FAMILIES = Path(__file__).parent.parent / "families"
@@ -84,6 +85,7 @@ def collect(folders: Sequence[Path]) -> Collection:
                 paths[task.name] = path
     for name, path in paths.items():
         found.problems += [f"{relative(path)}:1: unites: {text}" for text in _union_faults(found, name)]
+        found.problems += [f"{relative(path)}:1: pool: {text}" for text in _pool_faults(found, name)]
     if not found.problems:
         for name, task in found.tasks.items():
             if task.unites is not None:  # it is of the form of its parts
@@ -108,6 +110,20 @@ def _union_faults(found: Collection, name: str) -> Iterator[str]:
             yield f"{shown(other)} has the labels of its own training data, which others do not share."
         elif not set(task.codes) <= set(part.trainable):
             yield f"{shown(other)} has no training data in {', '.join(task.codes)}."
+
+
+def _pool_faults(found: Collection, name: str) -> Iterator[str]:
+    """What hinders that a task's candidates are those of another one."""
+    other = found.tasks[name].pool_task
+    if other is None or other in found.broken:
+        return
+    part = found.tasks.get(other)
+    if part is None:
+        yield f"there is no task {shown(other)}.{did_you_mean(other, (OWN, STUDY, *found.tasks))}"
+    elif part.columns.candidate is None or part.family != found.tasks[name].family:
+        yield f"{shown(other)} holds no candidates: its file needs the column candidate, and the same family."
+    elif "test" not in part.splits:
+        yield f"{shown(other)} has no test split, which is where candidates are looked for."
 
 
 def read_task(path: Path) -> tuple[Task | None, list[str]]:
@@ -159,8 +175,10 @@ def _stated(folder: Path, name: str) -> dict[str, Any]:
 def _lists(task: Task) -> Iterator[tuple[Where, Sequence[str]]]:
     yield ("languages",), task.codes
     yield ("labels",), task.labels or ()
+    yield ("unspaced",), task.unspaced
     yield ("trained_in",), task.trained_in if isinstance(task.trained_in, list) else ()
     for index, source in enumerate(task.sources):
+        yield ("sources", index, "languages"), source.languages or ()
         yield ("sources", index, "train_languages"), source.train_languages or ()
         yield ("sources", index, "dev_languages"), source.dev_languages or ()
 
@@ -180,12 +198,24 @@ def _faults(task: Task, path: Path) -> Iterator[tuple[Where, str]]:
         if not _LANGUAGE.match(code):
             entry = position if isinstance(task.languages, list) else code
             yield ("languages", entry), f"{shown(code)} is not a language code such as en, or en_latn."
+    yield from _blank_faults(task)
     yield from _training_faults(task)
     yield from _column_faults(task)
     yield from _metric_faults(task)
     for index, source in enumerate(task.sources):
         for where, text in _source_faults(task, source):
             yield ("sources", index, *where), text
+    for code in task.codes if task.sources else ():
+        if not task.sources_in(code):
+            yield ("sources",), f"{shown(code)} is read from none of them: see their languages."
+
+
+def _blank_faults(task: Task) -> Iterator[tuple[Where, str]]:
+    for position, code in enumerate(task.unspaced):
+        if code not in task.codes:
+            yield ("unspaced", position), f"{shown(code)} is none of the task's languages."
+    if task.unspaced and task.columns.text_a is None and task.columns.text is None:
+        yield ("unspaced",), "is for texts whose words and characters nothing counts: drop it."
 
 
 def _training_faults(task: Task) -> Iterator[tuple[Where, str]]:
@@ -206,7 +236,10 @@ KINDS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
     for first, must, may in (
         ("text_a", (), ("text_b", "label")),
         ("tokens", ("tags",), ()),
-        ("context", ("question", "answers"), ()),
+        ("context", ("question", "answers"), ("sentences",)),
+        ("query", ("id", "wanted"), ()),
+        ("mention", ("id", "before", "after", "wanted"), ()),
+        ("candidate", ("id",), ()),
         ("prompt", ("choices", "label"), ()),
         ("text", (), ("pair", "id_a", "id_b")),
     )
@@ -230,9 +263,10 @@ def _column_faults(task: Task) -> Iterator[tuple[Where, str]]:
             f"give exactly one of {', '.join(KINDS)}, which say what an example is; here is {said}.",
         )
         return
-    reads = families().get(task.family, firsts)
-    if firsts[0] not in reads:
-        yield ("family",), f"{shown(task.family)} reads tasks with {' or '.join(reads)}, not {firsts[0]}."
+    kind = firsts[0] if task.pool is None else "pool"
+    reads = families().get(task.family, [kind])
+    if kind not in reads:
+        yield ("family",), f"{shown(task.family)} reads tasks with {' or '.join(reads)}, not {kind}."
     must, may = KINDS[firsts[0]]
     for name in sorted(must - has.keys()):
         yield ("columns",), f"{firsts[0]} needs {name} beside it."
@@ -257,7 +291,8 @@ def _metric_faults(task: Task) -> Iterator[tuple[Where, str]]:
         yield ("metric",), f"there is no metric {shown(task.metric)}.{did_you_mean(task.metric, metrics())}"
         return
     named = task.columns.named()
-    if scores != task.retrieval and (task.retrieval is not None or scores not in named):
+    given = task.retrieval or (None if task.pool is None else "pool")
+    if scores != given and (given is not None or scores not in named):
         yield ("metric",), f"{shown(task.metric)} scores tasks with {scores}, which this one has not."
     if scores == "tags" and task.labels is None:
         yield ("labels",), f"{shown(task.metric)} needs the names of the labels: give them."
@@ -284,10 +319,13 @@ def _retrieval_faults(task: Task, has: Mapping[str, Any]) -> Iterator[tuple[Wher
 def _source_faults(task: Task, source: Source) -> Iterator[tuple[Where, str]]:
     if not _HUB_ID.match(source.hub) or ".." in source.hub:
         yield ("hub",), f"{shown(source.hub)} is not a dataset id such as owner/name."
+    yield from archive.faults(source)
+    for name in source.columns.keys() - task.columns.named().keys():
+        yield ("columns", name), "is no column of the task: drop it."
     for split in source.rows:
         if split not in source.splits:
             yield ("rows", split), f"the source has no {split} split: name it in splits, or drop the number."
-    for name in ("train_languages", "dev_languages"):
+    for name in ("languages", "train_languages", "dev_languages"):
         for position, code in enumerate(getattr(source, name) or ()):
             if code not in task.codes:
                 text = f"the task has no language {shown(code)}.{did_you_mean(code, task.codes)}"

@@ -12,13 +12,23 @@ more. Columns:
   Where that has two rows for one language (zh in two scripts, my in two encodings) it is their sum; romanised text (hi ur
   bn te ta) is not counted.
 
-There are no typological features: lang2vec and WALS, their usual sources, are not part of this project.
+The rest is typology, from URIEL as lang2vec 1.1.2 carries it (Littell et al. 2017; CC BY-SA 4.0, as are these columns).
+URIEL has every language of the packaged file under its `iso639_3`. All values are from 0 to 1, with two decimals; a tilde
+before one says that it was predicted from near languages and not observed, for a distance that less than half of what it is
+made of was observed. Predictions can be wrong.
+
+- `d_…`: distance from English. That version carries no distances; these were computed from its vectors by URIEL's
+  definitions: `d_genetic` one minus the cosine of the nodes of Glottolog's tree above the language (1 = none shared; so for
+  isolates), `d_geographic` along the earth's surface, 1 = the other end of it, and one minus the cosine of the predicted
+  vectors of syntax, phonology and phoneme inventory.
+- `svo` to `gender_mark`: URIEL's syntactic features of these names (WALS, SSWL, Ethnologue), 1 = has it; where sources
+  disagree their mean. For how much is said by affixes: case by suffix or by enclitic, plural, tense and aspect, possessor.
 """
 
 import csv
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from isthmus.errors import UsageError
@@ -27,7 +37,26 @@ from isthmus.study.problems import did_you_mean, relative, shown
 FILE = "languages.csv"
 PACKAGED = Path(__file__).parent / "catalogue" / FILE
 REQUIRED = ("code", "name", "script", "family")
-COLUMNS = ("code", "iso639_3", "name", "script", "family", "branch", "xlm_r", "xlm_r_gib")
+DISTANCES = ("d_genetic", "d_geographic", "d_syntactic", "d_phonological", "d_inventory")
+FEATURES = (
+    "svo",
+    "sov",
+    "case_mark",
+    "case_suffix",
+    "case_enclitic",
+    "tend_suffix",
+    "tend_prefix",
+    "plural_suffix",
+    "tam_suffix",
+    "possessive_suffix",
+    "gender_mark",
+)
+COLUMNS = (
+    *("code", "iso639_3", "name", "script", "family", "branch", "xlm_r", "xlm_r_gib"),
+    *DISTANCES,
+    *FEATURES,
+)
+PREDICTED = "~"
 
 _FORMS = {
     "code": (re.compile(r"[a-z]{2,3}([-_][a-z0-9]{1,8})*\Z"), "a language code such as en, or en_latn"),
@@ -37,12 +66,21 @@ _FORMS = {
     "family": (re.compile(r"\S(.*\S)?\Z"), "a family such as Turkic"),
     "xlm_r": (re.compile(r"(yes|no)?\Z"), "yes or no"),
     "xlm_r_gib": (re.compile(r"([0-9]+(\.[0-9]+)?)?\Z"), "a number of GiB such as 1.6"),
+    **dict.fromkeys(
+        (*DISTANCES, *FEATURES),
+        (
+            re.compile(r"(~?(0(\.[0-9]+)?|1(\.0+)?))?\Z"),
+            "a number from 0 to 1 such as 0.25, or ~0.25 where predicted",
+        ),
+    ),
 }
 
 
 @dataclass(frozen=True)
 class Language:
-    """One language; what is not known is empty, or None. `xlm_r_gib` is in GiB of text."""
+    """One language; what is not known is empty, or None. `xlm_r_gib` is in GiB of text. `typology` holds the distances from
+    English and the features that are given, 0 to 1, by column; `predicted` those of them that nobody observed.
+    """
 
     code: str
     name: str
@@ -52,6 +90,8 @@ class Language:
     branch: str = ""
     xlm_r: bool | None = None
     xlm_r_gib: float | None = None
+    typology: Mapping[str, float] = field(default_factory=dict)
+    predicted: frozenset[str] = frozenset()
 
 
 def languages(extra_folder: Path | None = None) -> dict[str, Language]:
@@ -114,6 +154,7 @@ def _faults(row: Mapping[str, str | None], taken: Mapping[str, Language]) -> lis
 
 def _language(row: Mapping[str, str]) -> Language:
     amount = row.get("xlm_r_gib")
+    given = {name: row[name] for name in (*DISTANCES, *FEATURES) if row.get(name)}
     return Language(
         code=row["code"],
         name=row["name"],
@@ -123,4 +164,6 @@ def _language(row: Mapping[str, str]) -> Language:
         branch=row.get("branch", ""),
         xlm_r={"yes": True, "no": False}.get(row.get("xlm_r", "")),
         xlm_r_gib=float(amount) if amount else None,
+        typology={name: float(value.removeprefix(PREDICTED)) for name, value in given.items()},
+        predicted=frozenset(name for name, value in given.items() if value.startswith(PREDICTED)),
     )

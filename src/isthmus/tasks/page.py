@@ -3,7 +3,7 @@
 The tables are made from the catalogue, the notes from the comment at the head of each of its files.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import takewhile
 
 from isthmus.tasks.files import PACKAGED, catalogue
@@ -49,6 +49,9 @@ every problem with its line. Where the data lie in no hub, put them as parquet f
   their names count, so another order cannot mislead; texts instead of numbers are looked up in the list.
 - **Other languages than English** are trained in where the file says so: `trained_in: [ja]` for data that are Japanese,
   `trained_in: study` for translations of one training set, of which those in the study's languages are trained on together.
+- **Candidates** that are looked for come from a pool: `pool: own` (the task's data in the same language), `pool: study` (those in
+  all languages that the study scores) or the name of a task that holds them. The metric is `ranked`. Sentences of a context are
+  found by a rule (`src/isthmus/data/sentences.py`) where the data do not say where they stand.
 - **A union** of tasks with the same family and labels is one task with `unites: [a, b]` in the place of sources and columns.
 
 These columns are read (the data's names of them stand in `columns`); `id` is the row's place where there is none:
@@ -59,6 +62,10 @@ These columns are read (the data's names of them stand in `columns`); `id` is th
 | `tag` | `tokens`, `tags` | words, each with one of the `labels` |
 | `choice` | `prompt`, `choices`, `label` | a text and what may follow; the label says which is right |
 | `span` | `context`, `question`, `answers` | SQuAD's form; with `unanswerable: true` answers may be empty |
+| `match` | `context`, `question`, `answers`, `sentences` (or none) | a question; the sentences of contexts are candidates |
+| `match` | `id`, `query`, `wanted` | a text and the id of its candidate, which another task (`pool`) holds |
+| `match` | `id`, `mention`, `before`, `after`, `wanted` | a mention in its context and the id of its candidate |
+| `match` | `id`, `candidate` | candidates, for the tasks whose `pool` they are |
 | `retrieve` | `text_a`, `text_b` | with `retrieval: nearest`: a sentence and its English translation |
 | `retrieve` | `id`, `text`, `id_a`, `id_b` | with `retrieval: margin`: two pools of sentences and the pairs in them |
 | `mlm` | `text`, `pair` (or none) | text to pre-train on, with its English translation |
@@ -74,7 +81,8 @@ code,name,script,family
 luo,Luo,Latn,Nilo-Saharan
 ```
 
-Further columns, all optional: `iso639_3`, `branch`, `xlm_r` (yes or no), `xlm_r_gib`. A code that is packaged may not come again.
+Further columns, all optional: `iso639_3`, `branch`, `xlm_r` (yes or no), `xlm_r_gib`, and those of typology (below). A code that is packaged may not
+come again.
 
 ## What is packaged
 
@@ -85,7 +93,14 @@ _KNOWN = """
 ## Languages
 
 Script after ISO 15924; the last column is the amount of text in XLM-R's pre-training, in GiB (Conneau et al. 2020, table 6;
-zh in both scripts, my in both encodings), - where there was none. Sources of the rest: `src/isthmus/tasks/languages.py`.
+zh in both scripts, my in both encodings), - where there was none.
+
+`src/isthmus/tasks/catalogue/languages.csv` has more of each: distances from English (`d_genetic`, `d_geographic`, `d_syntactic`,
+`d_phonological`, `d_inventory`) and features of word order and morphology (`svo`, `sov`, `case_mark`, `case_suffix`,
+`case_enclitic`, `tend_suffix`, `tend_prefix`, `plural_suffix`, `tam_suffix`, `possessive_suffix`, `gender_mark`), all from 0 to 1
+and from URIEL (Littell et al. 2017) by way of lang2vec 1.1.2, under CC BY-SA 4.0. `~` stands before what URIEL predicts from near
+languages because nobody recorded it; such values can be wrong. What the columns mean and where the rest comes from:
+`src/isthmus/tasks/languages.py`.
 """
 
 
@@ -149,14 +164,23 @@ def _row(task: Task) -> tuple[str, ...]:
         ", ".join(task.labels or ()),
         task.metric or "",
         task.licence or "",
-        task.caution or "",
+        "<br>".join(_cautions(task)),
     )
 
 
 def _source(source: Source) -> str:
     configs = [source.config] if source.configs is None else list(source.configs.values())
     named = [config for config in configs if config != "default"]
-    return " ".join([source.hub, *(f"`{config}`" for config in named)])
+    parts = [source.hub, *(f"`{config}`" for config in named)]
+    if source.languages is not None:
+        parts.append(f"({' '.join(source.languages)})")
+    return " ".join([*parts, *([f"from `{source.url}`"] if source.url is not None else [])])
+
+
+def _cautions(task: Task) -> Iterator[str]:
+    if task.caution:
+        yield task.caution
+    yield from (f"{source.hub}: {source.caution}" for source in task.sources if source.caution)
 
 
 def _training(task: Task) -> str:

@@ -5,17 +5,30 @@ a task can be used for follows from what its file gives: `train` and `test` spli
 text.
 """
 
-import re
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
 from isthmus.study.fields import Strict, Written
+from isthmus.tasks.archive import files, fill
 
 Split = Literal["train", "dev", "test"]
 Table = Literal["a", "b", "gold"]
-PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
+OWN, STUDY = "own", "study"  # pools that are no task
+
+
+def _word_or_map(value: Any) -> str | None:
+    return "map" if isinstance(value, dict) else "word" if isinstance(value, str) else None
+
+
+_Hashes = Annotated[
+    Annotated[str, Tag("word")] | Annotated[dict[str, str], Tag("map")],
+    Discriminator(
+        _word_or_map,
+        custom_error_type="sha256",
+        custom_error_message="needs a hash, or a hash for each address",
+    ),
+]
 
 
 class Join(Strict):
@@ -29,9 +42,34 @@ class Join(Strict):
 
 
 class Source(Strict):
-    """One dataset of a hub that holds the task."""
+    """One dataset of a hub that holds the task, or with `url` the files at an address."""
 
-    hub: str = Field(description="The dataset's id, `owner/name`.")
+    hub: str = Field(
+        description="The dataset's id, `owner/name`; of files at an address, `archives/name`: what mirrors, cache and "
+        "hub.lock know them by."
+    )
+    url: str | None = Field(
+        default=None,
+        description="Where the files are; `{language}`, `{hub_language}` and `{split}` (the split's name in `splits`) are "
+        "filled in.",
+    )
+    sha256: _Hashes | None = Field(
+        default=None,
+        description="The file's hash, or a hash for each address; null = the lock notes that of the first download.",
+    )
+    format: str | None = Field(
+        default=None, description="What the files are: a module of `isthmus.hubs.formats`."
+    )
+    members: str | None = Field(
+        default=None,
+        description="Which files of an archive (tar, zip) hold a split: a pattern, filled in as `url` is.",
+    )
+    names: Annotated[list[str], Field(min_length=1)] | None = Field(
+        default=None, description="The columns of a file without a line that names them, in its order."
+    )
+    languages: Annotated[list[str], Field(min_length=1)] | None = Field(
+        default=None, description="Languages that are read from it; null = all."
+    )
     config: str = Field(
         default="default", description="Its config; `{language}` and `{hub_language}` are filled in."
     )
@@ -62,9 +100,22 @@ class Source(Strict):
     join: Join | None = Field(
         default=None, description="Bring the translation from other rows of the same dataset."
     )
+    columns: dict[str, str] = Field(
+        default={}, description="What this source calls columns of the task that it names otherwise."
+    )
+    caution: str | None = Field(
+        default=None,
+        description="What a reader of scores on this source has to know; the report says it where it was read.",
+    )
+
+    def has(self, language: str) -> bool:
+        """Whether the language is read from it."""
+        return self.languages is None or language in self.languages
 
     def splits_in(self, language: str) -> dict[str, str | list[str]]:
         """The splits that the language has, with the hub's names."""
+        if not self.has(language):
+            return {}
         limits = {"train": self.train_languages, "dev": self.dev_languages}
         return {
             split: name
@@ -92,6 +143,19 @@ class Columns(Strict):
     answers: str | None = Field(
         default=None, description="Its answers: `text` and `answer_start` (characters), as SQuAD has them."
     )
+    sentences: str | None = Field(
+        default=None,
+        description="Where the sentences of `context` stand: first character and the place after the last one of each; "
+        "null = a rule finds them.",
+    )
+    query: str | None = Field(default=None, description="A text that looks for a candidate of a pool.")
+    mention: str | None = Field(default=None, description="What is to be linked to a candidate.")
+    before: str | None = Field(default=None, description="The text before `mention`.")
+    after: str | None = Field(default=None, description="The text after `mention`.")
+    wanted: str | None = Field(
+        default=None, description="The id of the candidate that `query` or `mention` looks for."
+    )
+    candidate: str | None = Field(default=None, description="A text of a pool, found by its `id`.")
     prompt: str | None = Field(default=None, description="What is to be continued or answered.")
     choices: str | list[str] | None = Field(
         default=None, description="The endings to choose from: one list, or a template for each."
@@ -165,9 +229,19 @@ class Task(Strict):
         description="What each label index means; null beside tags = what the training data has.",
     )
     unanswerable: bool = Field(default=False, description="Whether some questions have no answer.")
+    unspaced: list[str] = Field(
+        default=[],
+        description="Languages written without blanks, in whose texts the publisher put some between words: they are "
+        "taken out.",
+    )
     retrieval: Literal["nearest", "margin"] | None = Field(
         default=None,
         description="How translations are found: the nearest sentence for each English one, or pairs by margin.",
+    )
+    pool: str | None = Field(
+        default=None,
+        description="Where candidates come from that are looked for: `own` = the task's data in the same language; `study` = "
+        "those in all its languages that the study scores; or the task that holds them.",
     )
     caution: str | None = Field(
         default=None, description="What a reader of its scores has to know; the report says it."
@@ -216,6 +290,8 @@ class Task(Strict):
         """The kind of options that only such tasks read (`study.recipes.READ_BY`), or ""."""
         if self.retrieval is not None:
             return "retrieval"
+        if self.pool is not None:
+            return "matching"
         return "text" if self.is_text else "questions" if self.columns.context is not None else ""
 
     @property
@@ -228,6 +304,11 @@ class Task(Strict):
             "retrieval": self.retrieval,
         }
         return {name: value for name, value in facts.items() if value}
+
+    @property
+    def pool_task(self) -> str | None:
+        """The other task that holds its candidates, if one does."""
+        return None if self.pool in (None, OWN, STUDY) else self.pool
 
     @property
     def is_parallel(self) -> bool:
@@ -244,13 +325,17 @@ class Task(Strict):
         """Name of the task whose train split serves this one."""
         return self.trains_on or self.name
 
+    def sources_in(self, language: str) -> list[Source]:
+        """The sources that a language may be read from, in order."""
+        return [source for source in self.sources if source.has(language)]
+
     def hub_language(self, language: str) -> str:
         """The hub's name of a language."""
         return self.languages[language] if isinstance(self.languages, dict) else language
 
     def request(self, source: Source, language: str) -> dict[str, Any]:
         """What to fetch for one language: `source` (id, config, revision, and, where the task has
-        them, where and join), `splits` and `columns`, each a mapping from our names to the hub's.
+        them, archive, where and join), `splits` and `columns`, each a mapping from our names to the hub's.
 
         Where the join would only repeat the rows themselves (English with its English side), it is left out
         together with the column that it brings.
@@ -258,21 +343,19 @@ class Task(Strict):
         names = {"language": language, "hub_language": self.hub_language(language)}
         found: dict[str, Any] = {"id": source.hub, "revision": source.revision}
         if source.configs is None:
-            found["config"] = _fill(source.config, names)
+            found["config"] = fill(source.config, names)
         else:
-            found["configs"] = {table: _fill(config, names) for table, config in source.configs.items()}
-        columns = self.columns.named()
-        where = {column: _fill(value, names) for column, value in source.where.items()}
+            found["configs"] = {table: fill(config, names) for table, config in source.configs.items()}
+        if source.url is not None:
+            found["archive"] = files(source, source.splits_in(language), names)
+        columns = self.columns.named() | source.columns
+        where = {column: fill(value, names) for column, value in source.where.items()}
         if where:
             found["where"] = where
         if source.join is not None:
-            other = {column: _fill(value, names) for column, value in source.join.where.items()}
+            other = {column: fill(value, names) for column, value in source.join.where.items()}
             if other == where:
                 columns = {name: column for name, column in columns.items() if column != source.join.as_}
             else:
                 found["join"] = {"on": source.join.on, "where": other, "as": source.join.as_}
         return {"source": found, "splits": source.splits_in(language), "columns": columns}
-
-
-def _fill(template: str, names: Mapping[str, str]) -> str:
-    return PLACEHOLDER.sub(lambda match: names[match.group(1)], template)

@@ -1,6 +1,12 @@
-"""The gradient of a batch, whole or in micro-batches that the memory has room for."""
+"""The gradient of a batch, whole or in micro-batches that the memory has room for.
 
-from collections.abc import Mapping
+Where a loss couples the examples of a batch (each one's candidate is a wrong one for the others), parts have no loss of
+their own. Such a batch goes twice through the encoder: without a graph for what the loss is made of, whose gradient is then
+known, and part by part for the gradients of the weights, with the same draws of dropout (Gao et al. 2021, "Scaling Deep
+Contrastive Learning Batch Size under Memory Limited Setup").
+"""
+
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor
@@ -47,6 +53,8 @@ def sum_gradients(
     run: Run, step: int, task: Task, batch: Mapping[str, Array], examples: int, size: int
 ) -> Tensor | None:
     """Forward and backward for `size` examples at a time. A micro-batch without a term (no masked piece) is left out."""
+    if size < examples and hasattr(task.family, "coupled"):
+        return sum_coupled(run, step, task, batch, examples, size)
     cut = getattr(task.family, "part", families.part)
     weigh = getattr(task.family, "weight", families.weight)
     task.head.train()
@@ -64,6 +72,47 @@ def sum_gradients(
         loss.backward()
         losses.append(loss.detach())
     return torch.stack(losses).sum()
+
+
+def sum_coupled(
+    run: Run, step: int, task: Task, batch: Mapping[str, Array], examples: int, size: int
+) -> Tensor | None:
+    """Forward and backward of a loss that couples the examples, `size` of them at a time in the encoder."""
+    family, place = task.family, run.encoder.device
+    task.head.train()
+    found = []
+    with torch.no_grad():
+        for states in _states(run, step, task, batch, examples, size):
+            if states is None:
+                return None
+            found.append(states)
+    whole = torch.cat(found).requires_grad_()
+    with autocast(run.recipe.precision, place):
+        loss: Tensor = family.coupled(task.head, whole, tensors(batch, place))
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert whole.grad is not None
+    gradients = iter(torch.split(whole.grad, [len(states) for states in found]))
+    for states in _states(run, step, task, batch, examples, size):
+        if states is None:
+            return None
+        states.backward(next(gradients))  # type: ignore[no-untyped-call]
+    return loss.detach()
+
+
+def _states(
+    run: Run, step: int, task: Task, batch: Mapping[str, Array], examples: int, size: int
+) -> Iterator[Tensor | None]:
+    """What the loss is made of, part by part, the same whenever it is asked for; None if a signal came."""
+    cut = getattr(task.family, "part", families.part)
+    for index, start in enumerate(range(0, examples, size)):
+        if run.interrupted():
+            yield None
+            return
+        part = cut(batch, start, min(start + size, examples))
+        torch.manual_seed(number(run.seed, "dropout", step, index))
+        with autocast(run.recipe.precision, run.encoder.device):
+            states = task.family.states(run.encoder, task.head, tensors(part, run.encoder.device))
+        yield states
 
 
 def halve(facts: Facts, step: int, size: int, problem: str) -> None:

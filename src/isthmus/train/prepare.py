@@ -33,7 +33,8 @@ from isthmus.work import Work
 
 TRAIN, DEV = "train.parquet", "dev.parquet"
 LABELS = "labels.json"
-NOT_OF_THE_HEAD = ("task", "languages", "datasets")
+POOL = "test.parquet"  # the split that other tasks' candidates are in
+NOT_OF_THE_HEAD = ("task", "languages", "datasets", "pool")
 
 
 def prepare(work: Work, seed: int, clock: Clock) -> Run:
@@ -199,6 +200,8 @@ def _tables(work: Work, group: Sequence[Mapping[str, Any]], split: str) -> Itera
                 yield language, pq.read_table(path)
             elif split == TRAIN:
                 raise DataError(f"{work.name}: {name} in {language} has no training split.")
+        for held in task.get("pool", ()):
+            yield held.rpartition("/")[2], pq.read_table(work.inputs[f"tokens/{held}"] / POOL)
 
 
 def datasets(task: Mapping[str, Any]) -> Sequence[str]:

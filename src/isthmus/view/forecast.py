@@ -18,11 +18,14 @@ from isthmus.store import MANIFEST, Store
 DEFAULT_SECONDS: Mapping[str, float] = {
     "fetch": 1,
     "encoder": 20,
+    "check": 12,
     "tokenizer": 3,
     "tokenize": 2,
     "train": 20,
     "predict": 6,
     "score": 1,
+    "fingerprint": 1,
+    "audit": 1,
     "tabulate": 1,
     "report": 1,
 }
@@ -147,7 +150,7 @@ def forecast(
         if job.key in finished:
             behind += expected
             continue
-        if job.key in lost or any(maker.key in lost for maker in job.makers):
+        if job.key in lost or any(maker.key in lost for maker in job.waits_for):
             lost.add(job.key)
             continue
         run = running.get(job.key)
@@ -157,7 +160,7 @@ def forecast(
         threads = 1 if nodes else min(job.threads, cores)
         work += rest * threads
         basis += rest * threads * measured
-        ends[job.key] = rest + max((ends.get(maker.key, 0.0) for maker in job.makers), default=0.0)
+        ends[job.key] = rest + max((ends.get(maker.key, 0.0) for maker in job.waits_for), default=0.0)
     share = behind / total if total else 1.0
     if not ends:
         return Forecast(share, None)

@@ -18,7 +18,7 @@ from isthmus.jobs import Job
 from isthmus.plan import Plan
 from isthmus.train.progress import duration
 from isthmus.view.forecast import Forecast, Pace, Running, earlier
-from isthmus.view.watch import Messages, Watch, tail, titles
+from isthmus.view.watch import Messages, Watch, error_of, tail, titles
 
 LOOK_SECONDS = 1.0
 LEAST_IDLE = (
@@ -236,9 +236,11 @@ class View:
         for job in failed[:MOST_FAILED]:
             path = self.watch.logs[job.key]
             print(f"\nFailed: {self.title(job)}\n{path} ends with:", file=sys.stderr)
-            print(_last_lines(path, 8), file=sys.stderr)
+            print(_last_words(path), file=sys.stderr)
         if len(failed) > MOST_FAILED:
             print(f"\nand {len(failed) - MOST_FAILED} more jobs failed.", file=sys.stderr)
+        if any("source" in unit.spec for job in failed for unit in job.units):
+            print("\n`isthmus check` with the study lists all that is wrong with its data.", file=sys.stderr)
         print(f"\nSnakemake's messages ({messages}) end with:", file=sys.stderr)
         print(_last_lines(messages, 4 if failed else 20), file=sys.stderr)
 
@@ -354,6 +356,11 @@ def joined(words: Sequence[str], between: str, width: int) -> list[str]:
         else:
             lines.append(word)
     return lines
+
+
+def _last_words(path: Path) -> str:
+    """The error that a job's log ends with, all of it: it may be a list. Else its last lines."""
+    return "\n".join(f"  {line}" for line in error_of(path)) or _last_lines(path, 8)
 
 
 def _last_lines(path: Path, count: int) -> str:

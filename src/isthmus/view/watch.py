@@ -16,6 +16,10 @@ from isthmus.store import Store
 from isthmus.view.forecast import START_UP_SECONDS, Forecast, Pace, Running, forecast, seconds_of
 
 TAIL_BYTES = 4096
+ERROR, ERROR_BYTES = (
+    "isthmus: ",
+    1 << 20,
+)  # what the command line puts before an error, which may be a long list
 SETTLE_SECONDS = 5.0  # after which a failure is taken as the job's last
 STEP = re.compile(rb"^step (\d+)/(\d+) .*?(?:\| eta (?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?)?\r?$", re.MULTILINE)
 CORES = re.compile(r"^Provided (cores|remote nodes): (\d+|unlimited)")
@@ -86,7 +90,7 @@ class Watch:
         self._children: dict[str, list[Job]] = {}
         self._missing: dict[str, int] = {}
         for job in self.jobs:
-            makers = [maker.key for maker in job.makers if maker.key in self.receipts]
+            makers = [maker.key for maker in job.waits_for if maker.key in self.receipts]
             self._missing[job.key] = len(makers)
             for maker in makers:
                 self._children.setdefault(maker, []).append(job)
@@ -217,6 +221,15 @@ def tail(path: Path, size: int = TAIL_BYTES) -> bytes:
             return file.read()
     except OSError:
         return b""
+
+
+def error_of(log: Path) -> list[str]:
+    """The message of the error that a job's log ends with, in lines; none if it ends without one."""
+    lines = tail(log, ERROR_BYTES).decode("utf-8", "replace").splitlines()
+    starts = [number for number, line in enumerate(lines) if line.startswith(ERROR)]
+    if not starts:
+        return []
+    return [lines[starts[-1]].removeprefix(ERROR), *lines[starts[-1] + 1 :]]
 
 
 def titles(rules: Path) -> Callable[[Job], str]:

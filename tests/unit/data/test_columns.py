@@ -72,6 +72,15 @@ def test_label_names_are_found_below_a_list():
     assert columns.class_names(TABLE, "context") is None
 
 
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [([["a"]], "list<item: string>"), (["a", ["b"]], "of several types"), ([b"\xff"], "binary")],
+)
+def test_values_of_another_type_are_said_to_be_of_it(values, kind):
+    with pytest.raises(DataError, match=f"here: the column 'context' is {kind}, not string"):
+        columns.array(values, pa.string(), "context", "here")
+
+
 @pytest.mark.parametrize("kind", [pa.large_list(pa.int64()), pa.list_(pa.int64(), 2), pa.list_(pa.int64())])
 def test_all_kinds_of_lists_are_lists(kind):
     table = pa.table({"tags": pa.array([[0, 1], [1, 0]], kind)})

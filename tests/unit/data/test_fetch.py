@@ -80,7 +80,7 @@ def test_what_is_wrong_is_said_with_its_place(table, message):
 def test_ids_that_occur_twice_are_refused():
     spec = {**SPEC, "columns": {**SPEC["columns"], "id": "idx"}}
     assert canonical_rows({"": rows([0, 1])}, spec, "here")["id"].to_pylist() == ["0", "1"]
-    with pytest.raises(DataError, match="more than once: 7"):
+    with pytest.raises(DataError, match="row 1 has the id '7', which row 0 has"):
         canonical_rows({"": rows([0, 1], idx=[7, 7])}, spec, "here")
 
 
@@ -162,3 +162,102 @@ def test_a_pool_without_its_column_is_named():
     spec["columns"]["text"] = "sentence"
     found = canonical_rows(tables, spec, "here")
     assert found["matches"].to_pylist() == [["b-x"], ["a-x"]]
+
+
+def test_many_wrong_rows_are_counted_and_the_first_three_named_with_their_ids():
+    spec = {**SPEC, "columns": {**SPEC["columns"], "id": "idx"}}
+    with pytest.raises(DataError) as caught:
+        canonical_rows({"": rows([3, 0, 4, 5, 6], idx=["a", "b", "c", "d", "e"])}, spec, "here")
+    text = str(caught.value)
+    assert text.startswith(
+        "here: row 0 (id 'a') has the label 3; row 2 (id 'c') has the label 4; row 3 (id 'd')"
+    )
+    assert "4 rows are like that. The task expects entailment" in text
+
+
+def test_a_wrong_tag_is_named_by_its_sentence():
+    spec = {
+        "source": {},
+        "family": "tag",
+        "columns": {"id": "id", "tokens": "tokens", "tags": "tags"},
+        "labels": ["O", "B"],
+    }
+    table = pa.table({"id": ["p", "q"], "tokens": [["a", "b"], ["c"]], "tags": [[0, 1], [7]]})
+    with pytest.raises(DataError, match=r"row 1 \(id 'q'\) has the label 7"):
+        canonical_rows({"": table}, spec, "here")
+
+
+SPAN = {"source": {}, "family": "span", "columns": {"context": "c", "question": "q", "answers": "a"}}
+TAGS = {"source": {}, "family": "tag", "columns": {"tokens": "tokens", "tags": "tags"}, "labels": ["O", "B"]}
+
+
+@pytest.mark.parametrize(
+    ("table", "spec", "message"),
+    [
+        (rows([0.0, 1.0]), SPEC, "the column 'label' is double, not a label"),
+        (rows([[0], [1]]), SPEC, "the column 'label' is list<.*>, not a label"),
+        (
+            rows([0]).set_column(0, "premise", [[{"a": 1}]]),
+            SPEC,
+            "the column 'premise' is struct<.*>, not string",
+        ),
+        (rows([0]).set_column(0, "premise", [[["p"]]]), SPEC, "the column 'premise' is list<.*>, not string"),
+        (
+            rows([0], idx=[{"n": 1}]),
+            {**SPEC, "columns": {**SPEC["columns"], "id": "idx"}},
+            "the column 'idx' is struct<.*>, not string",
+        ),
+        (
+            pa.table({"c": ["x"], "q": ["y"], "a": [{"text": ["x"], "answer_start": ["first"]}]}),
+            SPAN,
+            "the column 'a.answer_start' is list<.*string>, not list<.*int32>",
+        ),
+        (
+            pa.table({"tokens": [["a"]], "tags": ["O"]}),
+            TAGS,
+            "the column 'tags' is string, not a list of tags",
+        ),
+        (
+            pa.table({"tokens": [[1]], "tags": [[0]]}),
+            TAGS,
+            "the column 'tokens' is list<.*int64>, not list<.*",
+        ),
+    ],
+)
+def test_a_column_of_the_wrong_type_is_named_with_both_types(table, spec, message):
+    with pytest.raises(DataError, match=f"here: {message}"):
+        canonical_rows({"": table}, spec, "here")
+
+
+def written(tmp_path, name, **splits) -> None:
+    folder = tmp_path / "me" / "set" / name
+    folder.mkdir(parents=True)
+    for split, table in splits.items():
+        pq.write_table(table, folder / f"{split}-00000-of-00001.parquet")
+
+
+def test_one_bad_split_hinders_no_other_unit_and_every_bad_split_is_said(unit, tmp_path):
+    written(tmp_path, "bad", dev=rows([0, 9]), test=rows([0]).drop_columns(["premise"]))
+    written(tmp_path, "good", dev=rows([0]), test=rows([1]))
+    works = []
+    for config in ("bad", "gone", "good"):
+        spec = {**SPEC, "source": {"hub": "hub", "id": "me/set", "config": config}}
+        spec["splits"] = {"dev": "dev", "test": "test"}
+        works.append(unit(config, spec, {"hub": tmp_path}))
+    with pytest.raises(DataError) as caught:
+        run(works)
+    lines = str(caught.value).splitlines()
+    assert lines[0].startswith("bad dev (me/set bad dev): row 1 has the label 9. ")
+    assert lines[1].startswith("bad test (me/set bad test) has no column 'premise'")
+    assert len(lines) == 4 and "gone" in lines[2] and "gone" in lines[3]
+    assert [len(work.commit.calls) for work in works] == [0, 0, 1]
+
+
+def test_files_of_one_split_that_differ_in_columns_are_named(unit, tmp_path):
+    folder = tmp_path / "me" / "set" / "x"
+    folder.mkdir(parents=True)
+    pq.write_table(pa.table({"id": ["a"]}), folder / "r-00000-of-00002.parquet")
+    pq.write_table(pa.table({"name": ["a"]}), folder / "r-00001-of-00002.parquet")
+    work = unit("work", {"source": {"hub": "hub", "id": "me/set", "config": "x"}}, {"hub": tmp_path})
+    with pytest.raises(DataError, match=r"work \(me/set x r\): the files of it have other columns"):
+        read(work, "r")

@@ -47,6 +47,21 @@ def test_of_equals_the_first_is_taken_and_each_sentence_once() -> None:
     assert pairs(found) == [(0, 0), (2, 1)] and found.scores.tolist() == [1.0, 1.0]
 
 
+@pytest.mark.parametrize(("rows", "columns"), [(1024, 8192), (2, 3)])
+def test_the_k_nearest_come_nearest_first_and_of_equals_the_first(
+    monkeypatch: pytest.MonkeyPatch, rows: int, columns: int
+) -> None:
+    monkeypatch.setattr(mining, "ROWS", rows)
+    monkeypatch.setattr(mining, "COLUMNS", columns)
+    angles = np.deg2rad([40.0, 10.0, 0.0, 10.0, 90.0, 20.0, 10.0])
+    index = np.stack([np.cos(angles), np.sin(angles)], 1).astype(np.float32)
+    queries = np.array([[1, 0], [0, 1], [1, 0]], np.float32)
+    found = mining.nearest(queries, index, 4)
+    assert found.places.tolist() == [[2, 1, 3, 6], [4, 0, 5, 1], [2, 1, 3, 6]]
+    assert np.allclose(found.cosines[0], np.cos(np.deg2rad([0, 10, 10, 10])))
+    assert mining.nearest(queries, index, 20).places.shape == (3, 7)
+
+
 def test_neighbours_are_counted_both_ways() -> None:
     forward, backward = mining.neighbours(angles(0, 40, 80), angles(10, 85), k=4)
     assert forward.places.tolist() == [[0, 1], [0, 1], [1, 0]]  # no more than there are
@@ -136,3 +151,58 @@ def test_memory_grows_with_the_sentences_not_with_their_pairs() -> None:
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
     assert peak < 40e6  # the matrix of all pairs would take 144 MB
+
+
+def exact(rows: int, seed: int) -> np.ndarray:
+    """Vectors of length 2 whose products are whole numbers: no way of adding up changes them, and many are equal."""
+    generator = np.random.default_rng(seed)
+    vectors = np.zeros((rows, 12), np.float32)
+    for vector in vectors:
+        vector[generator.choice(12, 4, replace=False)] = generator.choice([-1, 1], 4)
+    return vectors
+
+
+@pytest.mark.parametrize(("n", "m", "k"), [(40, 57, 4), (57, 40, 1), (3, 70, 4), (1, 1, 4), (64, 64, 7)])
+def test_a_device_finds_what_plain_numpy_finds(
+    monkeypatch: pytest.MonkeyPatch, n: int, m: int, k: int
+) -> None:
+    """The device's code, run where every test can: the same places to the last one, of equals the first."""
+    from isthmus.data import mining_on_device
+
+    first, second = exact(n, 1), exact(m, 2)
+    plain = mining.neighbours(first, second, k)
+    for rows, columns in ((4096, 32768), (8, 13), (1, 1), (64, 5)):
+        monkeypatch.setattr(mining_on_device, "ROWS", rows)
+        monkeypatch.setattr(mining_on_device, "COLUMNS", columns)
+        found = mining_on_device.neighbours(mining.unit(first), mining.unit(second), k, "cpu")
+        for mine, other in zip(plain, found, strict=True):
+            np.testing.assert_array_equal(mine.places, other[1])
+            np.testing.assert_array_equal(mine.cosines, other[0])
+
+
+def test_pairs_are_the_same_on_a_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    from isthmus.data import mining_on_device
+
+    asked = []
+
+    def on_device(first: np.ndarray, second: np.ndarray, k: int, device: str) -> object:
+        asked.append(device)
+        return original(first, second, k, "cpu")
+
+    original = mining_on_device.neighbours
+    monkeypatch.setattr(mining_on_device, "neighbours", on_device)
+    first, second = exact(60, 3), exact(80, 4)
+    plain, other = mining.mine(first, second), mining.mine(first, second, device="cuda")
+    assert asked == ["cuda"]
+    assert pairs(plain) == pairs(other)
+    np.testing.assert_array_equal(plain.scores, other.scores)
+
+
+@pytest.mark.parametrize("width", [12, 768, 1000])
+def test_scaling_in_parts_changes_nothing(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    vectors = np.random.default_rng(0).normal(size=(50, width)).astype(np.float32)
+    vectors[7] = 0
+    whole = mining.unit(vectors)
+    for rows in (1, 7, 49):
+        monkeypatch.setattr(mining, "AT_ONCE", rows)
+        np.testing.assert_array_equal(mining.unit(vectors), whole)

@@ -208,10 +208,10 @@ def test_canonical_rows_have_their_types_and_labels() -> None:
 @pytest.mark.parametrize(
     ("prompts", "choices", "labels", "complaint"),
     [
-        ([None], [["a", "b"]], [0], "row 0 has no prompt"),
-        (["p", "q"], [["a", "b"], ["a"]], [0, 0], "row 1 has 1 choices"),
-        (["p"], [[]], [0], "row 0 has 0 choices"),
-        (["p"], [None], [0], "row 0 has 0 choices"),
+        ([None], [["a", "b"]], [0], r"row 0 \(id .*\) has no prompt"),
+        (["p", "q"], [["a", "b"], ["a"]], [0, 0], r"row 1 \(id .*\) has 1 choices"),
+        (["p"], [[]], [0], r"row 0 \(id .*\) has 0 choices"),
+        (["p"], [None], [0], r"row 0 \(id .*\) has 0 choices"),
         (["p"], [["a", None]], [0], "for choice 1"),
         (["p"], [["a", "b"]], [2], "label 2, but its choices are 0 to 1"),
         (["p"], [["a", "b"]], [-2], "label -2"),

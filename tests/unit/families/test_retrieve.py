@@ -95,7 +95,7 @@ ONE, TWO = [("x1", "eins")], [("e1", "one")]
         (pools(ONE, TWO, [("x1", "e1"), ("e1", "x1")]), "gold: row 1 names the sentence 'e1', which pool a"),
         (pools([*ONE, *ONE], TWO), "pool a: row 1 has the id 'x1', which an earlier"),
         (pools(ONE, [(None, "one")]), "pool b: row 0 has no id"),
-        (pools(ONE, [("e1", "  \n")]), "pool b: row 0 has an empty text"),
+        (pools(ONE, [("e1", "  \n")]), r"pool b: row 0 \(id 'e1'\) has an empty text"),
         (pools(ONE, []), "pool b has no rows"),
         (aligned(["eins"], [None]), "row 0 has an empty text_b"),
         (aligned(["eins", ""], ["one", "two"]), "row 1 has an empty text_a"),

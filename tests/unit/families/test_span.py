@@ -83,13 +83,14 @@ def test_starts_are_counted_in_characters_and_lists_may_be_empty() -> None:
     [
         (
             {"starts": [8]},
-            "here: row 0 says that '雅典' starts at character 8 of its context, but '典 ' stands there",
+            "here: row 0 (id '7') says that '雅典' starts at character 8 of its context, but '典 ' stands there",
         ),
         ({"starts": [-2]}, "but '' stands there"),
-        ({"starts": []}, "here: row 0 has 1 answers and 0 starts"),
+        ({"starts": []}, "here: row 0 (id '7') has 1 answers and 0 starts"),
         ({"answers": [""], "starts": [0]}, "has an answer without text"),
-        ({"context": None}, "here: row 0 has no context"),
-        ({"question": None}, "here: row 0 has no question"),
+        ({"context": None}, "here: row 0 (id '7') has no context"),
+        ({"question": None}, "here: row 0 (id '7') has no question"),
+        ({"context": "", "answers": [], "starts": []}, "here: row 0 (id '7') has an empty context"),
     ],
 )
 def test_answers_that_do_not_stand_there_are_refused(columns: dict, message: str) -> None:

@@ -86,6 +86,7 @@ ON_THE_MIRROR = {
     "pawsx_translated": 6,
     "social_iqa": 1,
     "squad": 1,
+    "squad_sentences": 1,
     "tatoeba": 36,
     "tatoeba_41": 41,
     "tydiqa": 9,
@@ -104,7 +105,7 @@ ROWS_OF_TYDIQA = {"en", "ko", "sw"}
 
 def request(mirror: Path, task: Task, language: str) -> dict | None:
     """The spec of the first source that the mirror has, as the plan chooses it."""
-    for source in task.sources:
+    for source in task.sources_in(language):
         asked = task.request(source, language)
         places = list(wanted(asked["source"], asked["splits"].values()))
         if all(Mirror(mirror).offers(source.hub, config, split) for config, split in places):

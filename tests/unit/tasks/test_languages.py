@@ -6,13 +6,16 @@ import pytest
 
 from isthmus.errors import UsageError
 from isthmus.tasks.files import catalogue, collect
-from isthmus.tasks.languages import COLUMNS, PACKAGED, languages
+from isthmus.tasks.languages import COLUMNS, DISTANCES, FEATURES, PACKAGED, languages
 
 # ISO 15924, those of the packaged languages.
 SCRIPTS = (
     "Arab Armn Beng Cyrl Deva Ethi Geor Grek Gujr Guru Hang Hans Hebr Jpan Khmr Knda Laoo Latn Mlym Mymr Orya Sinh "
     "Taml Telu Thai"
 )
+
+# Of their syntax URIEL knows less than half.
+THIN = "af be eo fy gl gu hr ht jv kk ky la mk ml or sa sd si sk sr yi"
 
 
 def own(folder: Path, text: str) -> Path:
@@ -55,11 +58,36 @@ def test_published_facts() -> None:
     assert 2.4 * 1024 < total < 2.5 * 1024  # the paper says 2.5 TB
 
 
+def test_typology_is_whole_and_says_what_was_predicted() -> None:
+    found = languages()
+    for language in found.values():
+        assert list(language.typology) == [*DISTANCES, *FEATURES]
+        assert all(0 <= value <= 1 for value in language.typology.values())
+    assert {name: found["en"].typology[name] for name in DISTANCES} == dict.fromkeys(DISTANCES, 0.0)
+    assert not found["en"].predicted
+    finnish, japanese, swahili = (found[code] for code in ("fi", "ja", "sw"))
+    assert [finnish.typology[name] for name in ("case_suffix", "plural_suffix", "tend_prefix", "sov")] == [
+        1,
+        1,
+        0,
+        0,
+    ]
+    assert [japanese.typology[name] for name in ("case_suffix", "case_enclitic", "sov")] == [0, 1, 1]
+    assert (swahili.typology["tend_prefix"], swahili.typology["case_mark"]) == (1, 1)
+    assert "case_mark" in swahili.predicted and "tend_prefix" not in swahili.predicted
+    # Nearer relatives and neighbours are nearer; what shares no node of the tree is at 1.
+    near, far = ("nl", "de", "sv"), ("eu", "fi", "ja")
+    assert max(found[code].typology["d_genetic"] for code in near) < 1
+    assert {found[code].typology["d_genetic"] for code in far} == {1.0}
+    assert found["nl"].typology["d_geographic"] < found["hi"].typology["d_geographic"] < 0.5
+    assert " ".join(code for code, language in found.items() if "d_syntactic" in language.predicted) == THIN
+
+
 def test_a_study_brings_languages_of_its_own(tmp_path: Path) -> None:
     own(tmp_path, "code,name,script,family\nluo,Luo,Latn,Nilo-Saharan\n")
     found = languages(tmp_path)
     assert len(found) == len(languages()) + 1
-    assert found["luo"].name == "Luo" and found["luo"].xlm_r is None
+    assert found["luo"].name == "Luo" and found["luo"].xlm_r is None and not found["luo"].typology
     assert collect([PACKAGED.parent, tmp_path]).languages == found
 
 
@@ -83,6 +111,14 @@ def test_a_study_brings_languages_of_its_own(tmp_path: Path) -> None:
         (
             "code,name,script,family\nluo,B,Latn,Nilo-Saharan\nluo,B,Latn,Nilo-Saharan\n",
             'languages.csv:3: code: "luo" is there already',
+        ),
+        (
+            "code,name,script,family,d_genetic\nluo,B,Latn,Nilo-Saharan,1.5\n",
+            'languages.csv:2: d_genetic: "1.5" is not a number from 0 to 1',
+        ),
+        (
+            "code,name,script,family,case_mark\nluo,B,Latn,Nilo-Saharan,yes\n",
+            'languages.csv:2: case_mark: "yes" is not a number from 0 to 1 such as 0.25, or ~0.25 where predicted',
         ),
         (
             "code,name,script,family,xlm_r,xlm_r_gib\nluo,B,Latn,Nilo-Saharan,no,1\n",

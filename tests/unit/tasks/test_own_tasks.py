@@ -1,5 +1,6 @@
-"""A user adds tasks of four families, a text and a language by YAML and CSV alone, and data as parquet files."""
+"""A user adds a task of every family, and a language, by YAML and CSV alone, and data as parquet files."""
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from isthmus.expand import expand
 from isthmus.hubs.mirror import Mirror
 from isthmus.jobs import Job
 from isthmus.study.load import load_study
+from isthmus.tasks.files import families
 from isthmus.tasks.languages import languages
 from isthmus.work import Work
 
@@ -45,6 +47,12 @@ family: span
 metric: answers
 columns: {id: key, context: passage, question: question, answers: answers}
 """,
+    "my-sentences": """\
+family: match
+metric: ranked
+pool: own
+columns: {id: key, context: passage, question: question, answers: answers, sentences: parts}
+""",
 }
 ROWS: Mapping[str, Mapping[str, list[Any]]] = {
     "my-nli": {"first": ["It rains.", "So."], "second": ["It is wet.", "No."], "answer": ["yes", "no"]},
@@ -62,6 +70,44 @@ ROWS: Mapping[str, Mapping[str, list[Any]]] = {
         "question": ["Who sings?", "What falls?"],
         "answers": [{"text": ["Awa"], "answer_start": [0]}, {"text": ["Rain"], "answer_start": [0]}],
     },
+    "my-sentences": {
+        "key": ["q1", "q2"],
+        "passage": ["Awa sings. It rains.", "Rain falls."],
+        "question": ["Who sings?", "What falls?"],
+        "answers": [{"text": ["Awa"], "answer_start": [0]}, {"text": ["Rain"], "answer_start": [0]}],
+        "parts": [[[0, 10], [11, 20]], [[0, 11]]],
+    },
+}
+# Translations are found by the encoder itself: there is nothing to train on.
+FOUND = {
+    "my-bitext": """\
+task: my-bitext
+title: my-bitext
+family: retrieve
+metric: nearest
+retrieval: nearest
+languages: [luo]
+sources: [{hub: me/my-bitext, config: "{language}", splits: {test: test}}]
+columns: {text_a: there, text_b: english}
+""",
+    "my-pools": """\
+task: my-pools
+title: my-pools
+family: retrieve
+metric: mining
+retrieval: margin
+languages: {luo: dho}
+sources:
+  - hub: me/my-pools
+    configs: {a: "{hub_language}", b: en, gold: "gold-{hub_language}"}
+    splits: {dev: dev, test: test}
+columns: {id: name, text: sentence, id_a: first, id_b: second}
+""",
+}
+POOLS: Mapping[str, Mapping[str, list[Any]]] = {
+    "dho": {"name": ["a1", "a2"], "sentence": ["Koth chue.", "Awa wer."]},
+    "en": {"name": ["b1", "b2"], "sentence": ["Awa sings.", "Rain falls."]},
+    "gold-dho": {"first": ["a1", "a2"], "second": ["b2", "b1"]},
 }
 TEXT = """\
 task: my-text
@@ -82,7 +128,7 @@ encoders:
 arms:
   none: []
   choice: {task: my-choice, recipe: {epochs: 1}}
-targets: [my-nli, my-names, my-choice, my-answers]
+targets: [my-nli, my-names, my-choice, my-answers, my-sentences, my-bitext, my-pools]
 languages: [luo]
 recipe:
   all: {max_length: 48}
@@ -104,6 +150,13 @@ def study(tmp_path: Path) -> Path:
         for language, splits in {"en": ("train", "dev", "test"), "luo": ("dev", "test")}.items():
             for split in splits:
                 write(tmp_path / "mirror" / "me" / name / language, split, ROWS[name])
+    for name, text in FOUND.items():
+        (tmp_path / "own" / f"{name}.yaml").write_text(text)
+    pairs = {"there": ["Koth chue.", "Awa wer."], "english": ["Rain falls.", "Awa sings."]}
+    write(tmp_path / "mirror" / "me" / "my-bitext" / "luo", "test", pairs)
+    for config, columns in POOLS.items():
+        for split in ("dev", "test"):
+            write(tmp_path / "mirror" / "me" / "my-pools" / config, split, columns)
     (tmp_path / "own" / "my-text.yaml").write_text(TEXT)
     for language in ("en", "luo"):
         write(tmp_path / "mirror" / "me" / "text" / language, "train", {"line": ["It rains.", "Rain falls."]})
@@ -121,7 +174,9 @@ def planned(folder: Path) -> list[Job]:
 
 def test_they_are_planned_like_any_others(study: Path) -> None:
     places = [job.place for job in planned(study)]
-    assert {f"data/{name}" for name in (*OWN, "my-text")} <= set(places)
+    assert {f"data/{name}" for name in (*OWN, *FOUND, "my-text")} <= set(places)
+    for arm in ("none", "choice"):
+        assert {f"scores/tiny/{arm}/{name}/s1" for name in FOUND} <= set(places)
     for arm in ("none", "choice"):
         assert {f"target/tiny/{arm}/{name}/s1" for name in OWN} <= set(places)
         assert {f"scores/tiny/{arm}/{name}/s1" for name in OWN} <= set(places)
@@ -149,6 +204,17 @@ def test_their_data_come_through_the_door(study: Path, unit: Callable[..., Work]
     assert choices["label"].to_pylist() == [1, 0] and choices["id"].to_pylist() == ["7", "8"]
     assert fetched["my-answers/luo"]["test"]["starts"].to_pylist() == [[0], [0]]
     assert fetched["my-text/luo"]["train"]["text"].to_pylist() == ["It rains.", "Rain falls."]
+    passages = fetched["my-sentences/luo"]["test"].to_pylist()
+    assert [row["text"] for row in passages[2:]] == ["Awa sings.", "It rains.", "Rain falls."]
+    assert [row["matches"] for row in passages[:2]] == [["1_0"], ["2_0"]]
+    assert fetched["my-bitext/luo"]["test"]["side"].to_pylist() == [0, 0, 1, 1]
+    pools = fetched["my-pools/luo"]["test"].to_pylist()
+    assert [row["matches"] for row in pools] == [["b2"], ["b1"], ["a2"], ["a1"]]
+
+
+def test_every_family_is_among_them() -> None:
+    told = (*OWN.values(), *FOUND.values(), TEXT)
+    assert {re.search(r"family: (\w+)", text)[1] for text in told} == set(families())
 
 
 def test_their_language_is_known(study: Path) -> None:
@@ -164,5 +230,5 @@ def test_a_wrong_language_file_is_a_problem_of_the_study(study: Path) -> None:
 def test_data_that_do_not_fit_the_file_are_named(study: Path, unit: Callable[..., Work]) -> None:
     write(study / "mirror" / "me" / "my-nli" / "luo", "test", {**ROWS["my-nli"], "answer": ["yes", "maybe"]})
     spec = next(unit.spec for job in planned(study) for unit in job.units if unit.name == "my-nli/luo")
-    with pytest.raises(DataError, match="row 1 has the label 'maybe'; the task expects no, yes"):
+    with pytest.raises(DataError, match=r"row 1 has the label 'maybe'\. The task expects no, yes"):
         fetch.run([unit("work", spec, {"hub": study / "mirror"})])

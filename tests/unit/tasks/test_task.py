@@ -62,6 +62,8 @@ def test_the_catalogue() -> None:
         "wikiann_48",
         "xquad_12",
         "tatoeba_41",
+        "lareqa",
+        "mewslix",
     }
     retrieved = {name for name, found in tasks.items() if not found.is_trained}
     assert retrieved == {"bucc", "tatoeba", "tatoeba_41"}
@@ -215,7 +217,7 @@ def test_a_task_of_a_study(tmp_path: Path) -> None:
         (
             "text_a: a",
             "text_b: a",
-            "14: columns: give exactly one of text_a, tokens, context, prompt, text, which say what an example is; "
+            "14: columns: give exactly one of text_a, tokens, context, query, mention, candidate, prompt, text, which say what an example is; "
             "here is none of them.",
         ),
         ("text_a: a", "text: a", "14: columns.label: does not go with text: drop one of them."),
@@ -286,6 +288,11 @@ def test_a_task_of_a_study(tmp_path: Path) -> None:
             "5: trained_in: is said of labelled data with a train split: drop it.",
         ),
         (
+            "title: Dates",
+            "title: Dates\nunspaced: [ja]",
+            '4: unspaced[0]: "ja" is none of the task\'s languages.',
+        ),
+        (
             "[no, yes]",
             "[0, 1]",
             "15: labels[0]: needs text, found the number 0 (put it in quotes if the text is meant).",
@@ -312,7 +319,7 @@ def test_all_problems_of_all_files_at_once(tmp_path: Path) -> None:
 
 
 def test_families_are_modules() -> None:
-    assert list(families()) == ["choice", "classify", "mlm", "retrieve", "span", "tag"]
+    assert list(families()) == ["choice", "classify", "match", "mlm", "retrieve", "span", "tag"]
 
 
 REAL = Path(__file__).parents[3] / "studies" / "real-first"

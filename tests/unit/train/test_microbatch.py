@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from isthmus.errors import Interrupted, OutOfMemory
-from isthmus.families import choice, classify, mlm, span, tag
+from isthmus.families import choice, classify, match, mlm, span, tag
 from isthmus.model import encoder as encoders
 from isthmus.model import memory
 from isthmus.recipe import full
@@ -18,7 +18,7 @@ from tests.unit.train.test_compaction import weights
 
 LENGTHS = [6, 9, 4, 12, 5, 7, 11]
 WORDS = [1, 5, 2, 9, 1, 1, 4]
-FAMILIES = {"classify": classify, "tag": tag, "span": span, "choice": choice, "mlm": mlm}
+FAMILIES = {"classify": classify, "tag": tag, "span": span, "choice": choice, "mlm": mlm, "match": match}
 
 
 def padded(lengths: list[int]) -> dict[str, np.ndarray]:
@@ -49,6 +49,8 @@ def batch_of(name: str) -> dict[str, np.ndarray]:
     if name == "choice":
         counts = np.array([2, 3, 1, 1])
         return {**batch, "counts": counts, "labels": np.array([1, 2, 0, 0])}
+    if name == "match":  # the first and the third candidate read the same
+        return {**padded([*LENGTHS, 8]), "groups": np.array([3, 1, 3, 2])}
     if name == "mlm":  # the third and the fourth window have no masked piece
         masked = np.array([1, 2, 3, 13, 49, 62, 63, 64, 80])
         return {**batch, "masked": masked, "targets": batch["input_ids"].reshape(-1)[masked]}
@@ -68,7 +70,7 @@ def run_of(name: str, interrupted=lambda: False) -> tuple[SimpleNamespace, Simpl
 def gradients(name: str, size: int) -> tuple[float, dict[str, torch.Tensor]]:
     run, task = run_of(name)
     batch = batch_of(name)
-    examples = len(batch.get("counts", batch["input_ids"]))
+    examples = len(batch.get("counts", batch.get("groups", batch["input_ids"])))
     loss = gradient_of.sum_gradients(run, 0, task, batch, examples, size)
     named = [*run.encoder.named_parameters(), *task.head.named_parameters(prefix="head")]
     return float(loss), {key: p.grad.clone() for key, p in named if p.grad is not None}
@@ -82,7 +84,35 @@ def test_the_sum_over_micro_batches_is_the_gradient_of_the_whole(name: str, size
     assert split_loss == pytest.approx(loss, rel=1e-6)
     assert found.keys() == expected.keys() and max(g.abs().max() for g in expected.values()) > 1e-2
     for key, gradient in expected.items():
-        assert torch.allclose(found[key], gradient, rtol=1e-5, atol=1e-6), key
+        largest = max(1.0, float(gradient.abs().max()))  # rounding is that of the largest
+        assert torch.allclose(found[key], gradient, rtol=1e-5, atol=1e-6 * largest), key
+
+
+def test_a_coupled_loss_sees_the_same_dropout_when_its_parts_go_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run, task = run_of("match")
+    encoders.set_dropout(run.encoder, 0.3)
+    made, states = [], match.states
+
+    def watch(*arguments) -> torch.Tensor:
+        made.append(states(*arguments))
+        return made[-1]
+
+    monkeypatch.setattr(match, "states", watch)
+    loss = gradient_of.sum_gradients(run, 0, task, batch_of("match"), 4, 2)
+    first, second = torch.cat(made[:2]), torch.cat(made[2:])
+    assert torch.equal(first, second) and not torch.equal(first[0], first[2])
+    assert not first.requires_grad and second.requires_grad
+    whole = {"groups": torch.tensor([3, 1, 3, 2])}
+    assert float(loss) == pytest.approx(match.coupled(task.head, second, whole).item())
+
+
+@pytest.mark.parametrize("after", [1, 3])
+def test_a_signal_is_heeded_while_a_coupled_loss_is_made(after: int) -> None:
+    asked = iter(range(100))
+    run, task = run_of("match", lambda: next(asked) >= after)
+    assert gradient_of.sum_gradients(run, 0, task, batch_of("match"), 4, 2) is None
 
 
 class Memory:

@@ -4,7 +4,7 @@ import io
 import json
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -207,6 +207,34 @@ def test_a_failed_run_ends_with_the_logs_last_lines(world, capsys):
     assert str(log_of(FETCHES[1], world.results)) in text and str(world.messages) in text
 
 
+def test_a_list_of_problems_is_shown_whole(world, capsys):
+    problems = [f"xnli/l{n} test: row 3 has no text_a" for n in range(60)]
+    world.log(FETCHES[1], "note: this\nisthmus: an earlier one\nisthmus: " + "\n".join(problems) + "\n")
+    world.view.show()
+    error(world, FETCHES[1])
+    world.view.end(1)
+    world.view.explain(world.messages)
+    text = capsys.readouterr().err
+    assert all(problem in text for problem in problems)
+    assert "earlier" not in text and "note: this" not in text
+    assert watch.error_of(log_of(FETCHES[1], world.results)) == problems
+
+
+def test_a_training_waits_for_the_checks(tmp_path):
+    check = job("preflight", "check", "preflight", *FETCHES)
+    train = replace(TRAIN, after=(check,))
+    train.__dict__["key"] = TRAIN.key
+    world = World(tmp_path, [*FETCHES, check, train])
+    world.log(train)
+    for made in FETCHES:
+        world.finish(made)
+    world.watch.look()
+    assert not world.watch.running
+    world.finish(check)
+    world.watch.look()
+    assert list(world.watch.running) == [train.key]
+
+
 # The time left ------------------------------------------------------------------------------------------------------
 
 
@@ -389,7 +417,7 @@ def test_every_job_has_a_title_in_its_rules_words_and_the_rules_log(tmp_path, mo
     assert not [rule for rule, title in found.items() if title.startswith(rule)]
     for made in plan.jobs:
         path = log_of(made, plan.results).as_posix().removeprefix("results/micro/logs/")
-        stem = path.split("/")[0].removesuffix(".log")
+        stem = re.sub(r"-[0-9a-f]{16}$", "", path.split("/")[0].removesuffix(".log"))
         assert f"logs/{stem}" in rules, path
     unknown = job("fly", "fetch", "sky/high")
     assert TITLES(unknown) == "fly sky/high"

@@ -13,6 +13,7 @@ from typing import Any
 from isthmus.errors import UsageError
 from isthmus.evaluate.metrics import answers, answers_by_language
 from isthmus.evaluate.official.forms import Form, Labels, Pairs, Tags, Texts
+from isthmus.evaluate.official.ranks import Ranks
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ def _form(entry: Mapping[str, Any]) -> Form:
         return Labels(values, records=entry.get("records", False))
     if kind == "tags":
         return Tags(values)
+    if kind == "ranks":
+        return Ranks()
     return Texts(_normaliser(entry["metric"])) if kind == "texts" else Pairs()
 
 

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
+import pyarrow as pa
+
 from isthmus.data import fetch
 from isthmus.errors import UsageError
 from isthmus.evaluate.official import TASKS, rows
@@ -11,7 +13,7 @@ from isthmus.evaluate.official.files import Answers
 from isthmus.hubs import Hub, wanted
 from isthmus.hubs.mirror import Mirror
 from isthmus.tasks.files import PACKAGED, TaskError, read_task
-from isthmus.tasks.task import Source, Task
+from isthmus.tasks.task import STUDY, Source, Task
 from isthmus.units import fetch_spec
 from isthmus.work import Work
 
@@ -30,14 +32,30 @@ def gold_of(name: str, language: str, setting: str, split: str) -> Answers:
     if language not in task.codes:
         raise UsageError(f"{name} has no language {language!r}. It has {', '.join(task.codes)}.")
     hub = _hub(setting)
+    table, where = _rows(task, language, hub, setting, split)
+    if task.pool is None:
+        return Answers(where, rows.gold(TASKS[name].form, table, task.labels, where))
+    others = _others(task, language, hub, split) if task.pool == STUDY else []
+    pool = [(code, _rows(task, code, hub, setting, split)[0]) for code in others]
+    where = f"{where}, right in {', '.join(sorted((language, *others)))}" if others else where
+    return Answers(where, rows.wanted((language, table), pool))
+
+
+def _others(task: Task, language: str, hub: Hub, split: str) -> list[str]:
+    """The other languages that the hub has: what is right in them is right, too."""
+    found = ((code, *_source(task, code, hub, split)) for code in task.codes if code != language)
+    return [code for code, source, ours in found if _offers(hub, task, code, source, only=ours)]
+
+
+def _rows(task: Task, language: str, hub: Hub, setting: str, split: str) -> tuple[pa.Table, str]:
+    """A split's rows in our columns, and where they are from."""
     source, ours = _source(task, language, hub, split)
     request = task.request(source, language)
     spec = fetch_spec(task, language, source, request, hub.kind)
     names = request["splits"][ours]
-    where = f"{name} in {language}, {ours} ({source.hub} {names} of {setting})"
-    tables = fetch.read(_work(f"{name}/{language}", spec, hub.folder), names)
-    table = fetch.canonical_rows(tables, spec, where)
-    return Answers(where, rows.gold(TASKS[name].form, table, task.labels, where))
+    where = f"{task.name} in {language}, {ours} ({source.hub} {names} of {setting})"
+    tables = fetch.read(_work(f"{task.name}/{language}", spec, hub.folder), names)
+    return fetch.canonical_rows(tables, spec, where), where
 
 
 def _hub(setting: str) -> Hub:

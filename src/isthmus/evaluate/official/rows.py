@@ -9,11 +9,13 @@ from typing import Any
 
 import pyarrow as pa
 
+from isthmus.data.candidates import QUERY, right
 from isthmus.errors import DataError
 from isthmus.evaluate.join import align, column
 from isthmus.evaluate.layers import Matches, sides
 from isthmus.evaluate.metrics import mining, nearest
 from isthmus.evaluate.official.forms import Form, Labels, Pairs, Tags
+from isthmus.evaluate.official.ranks import Ranks
 
 UNLABELLED = -1
 TEST = "test"
@@ -39,6 +41,14 @@ def gold(form: Form, data: pa.Table, labels: Sequence[str] | None, where: str) -
     return [(name, texts) for name, texts in answers if texts]
 
 
+def wanted(own: tuple[str, pa.Table], pool: Sequence[tuple[str, pa.Table]]) -> list[Any]:
+    """The right candidates of each query of a split, which stands with its language as the tables of the pool do; no entry
+    for a query that has none.
+    """
+    found, _ = right(own, pool)
+    return [(name, candidates) for name, candidates in found.items() if candidates]
+
+
 def predictions(
     form: Form, data: Mapping[str, pa.Table], predicted: Mapping[str, pa.Table], spec: Mapping[str, Any]
 ) -> list[Any]:
@@ -54,6 +64,8 @@ def predictions(
     if isinstance(form, Pairs):
         return mining.pairs(data, predicted, spec)
     where = f"{spec['target']}/{spec['language']} {TEST}"
+    if isinstance(form, Ranks):
+        return _ranked(data[TEST], predicted[TEST], where)
     if isinstance(form, Labels) and not form.names:
         found = nearest.found(data, predicted, spec)
         _, places, order = _ordered(data[TEST], where)
@@ -67,6 +79,15 @@ def predictions(
     if isinstance(form, Tags):
         return [[_named(tag, known) for tag in tags] for tags in said]
     return list(zip(column(mine, "id", where), said, strict=True))
+
+
+def _ranked(data: pa.Table, predicted: pa.Table, where: str) -> list[Any]:
+    """What each query of a split found."""
+    sides = column(data, "side", where)
+    queries = data.filter(pa.array([side == QUERY for side in sides], pa.bool_()))
+    found = column(predicted, "found", f"The prediction of {where}")
+    order = align(queries, predicted, where).tolist()
+    return list(zip(column(queries, "id", where), [found[place] for place in order], strict=True))
 
 
 def _named(label: int, known: Sequence[str] | None) -> str | None:

@@ -13,8 +13,9 @@ entry does not know which hub serves it. How to read it, from meaning to table:
     grammar.py    an event or a question and a style become the tokens of a sentence
     parse.py      a sentence becomes an event again (the way back, exact)
     texts.py      text without labels: what encoders are pre-trained on
-    nli.py paraphrase.py choices.py bitext.py tags.py spans.py   the datasets of each kind: meanings drawn, said in
-                  a language, and answers decided from the text alone
+    nli.py paraphrase.py choices.py causes.py bitext.py tags.py spans.py lookup.py   the datasets of each kind: meanings
+                  drawn, said in a language, and answers decided from the text alone
+    japanese.py elsewhere.py   those of the same kinds in other columns: JGLUE and its like; the same rows under other ids
     tables.py     what a dataset is; rows become a pyarrow table with the hub's features
     hub.py        the entry: languages, offers, serve, write_tree, oracle
 

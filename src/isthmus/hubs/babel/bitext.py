@@ -1,4 +1,4 @@
-"""Sentences and their translations: google/xtreme `tatoeba.*` and comparable.limsi.fr/bucc2018.
+"""Sentences and their translations: google/xtreme `tatoeba.*` and BUCC, under the ids of its archives and of mirrors.
 
 Tatoeba has the same sentences in a language and in English, in the same order. BUCC has two pools of sentences:
 some have their translation in the other pool (gold), the others have none. Among those are near misses, which differ
@@ -185,11 +185,12 @@ def gold(language: str, split: str) -> Columns:
     }
 
 
-def _bucc(part: str, splits: dict[str, int], columns: tuple[str, str], rows: Rows) -> Dataset:
-    """One of BUCC's three kinds of config; `part` with {} for the language."""
+def _bucc(part: str, splits: dict[str, int], columns: tuple[str, str], rows: Rows) -> tuple[Dataset, ...]:
+    """One of BUCC's three kinds of config, under both ids; `part` with {} for the language."""
     configs = {f"{language}-en.{part.format(language)}": language for language in BUCC}
     features: dict[str, Feature] = dict.fromkeys(columns, "string")
-    return Dataset("comparable.limsi.fr/bucc2018", configs, splits, features, rows)
+    ids = ("comparable.limsi.fr/bucc2018", "archives/bucc2018")
+    return tuple(Dataset(hub_id, configs, splits, features, rows) for hub_id in ids)
 
 
 DATASETS = (
@@ -205,7 +206,7 @@ DATASETS = (
         },
         tatoeba,
     ),
-    _bucc("{}", SENTENCES, ("id", "sentence"), other_side),
-    _bucc("en", SENTENCES, ("id", "sentence"), english_side),
-    _bucc("gold", {split: round(n * GOLD) for split, n in SENTENCES.items()}, ("id1", "id2"), gold),
+    *_bucc("{}", SENTENCES, ("id", "sentence"), other_side),
+    *_bucc("en", SENTENCES, ("id", "sentence"), english_side),
+    *_bucc("gold", {split: round(n * GOLD) for split, n in SENTENCES.items()}, ("id1", "id2"), gold),
 )

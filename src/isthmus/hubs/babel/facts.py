@@ -1,10 +1,10 @@
-"""What is usual in the world, asked with five words to choose from: tau/commonsense_qa (English).
+"""What is usual in the world, asked with five words to choose from: tau/commonsense_qa (English) and JCommonsenseQA.
 
 A question is a clause with one word left out (the sign _). All five words are usual for somebody there; the right one
 is usual for the participant that the question names. No text of the dataset says so: documents mostly do.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -90,12 +90,12 @@ class Question(NamedTuple):
     label: int
 
 
-def _draw_question(dice: Dice, label: int) -> Question | None:
+def _draw_question(dice: Dice, label: int, slots: Sequence[str]) -> Question | None:
     """A word that is usual for somebody, one of those for whom it is, and four words usual for others only.
 
     The word is drawn first, and each as likely, so that no word is right more often than another.
     """
-    slot = dice.choice(tuple(_OPEN))
+    slot = dice.choice(slots)
     known = [word for word in _OPEN[slot] if any(word in usual(noun, slot) for noun in ANIMATE)]
     right = dice.choice(known)
     noun = dice.choice([noun for noun in ANIMATE if right in usual(noun, slot)])
@@ -108,14 +108,16 @@ def _draw_question(dice: Dice, label: int) -> Question | None:
 
 
 @lru_cache(maxsize=4)
-def questions(split: str) -> tuple[Question, ...]:
-    """The questions of a split of CommonsenseQA, as meanings; no two are the same."""
-    dice = Dice(f"commonsense_qa/{split}")
+def questions(
+    split: str, name: str = "commonsense_qa", slots: tuple[str, ...] = tuple(_OPEN)
+) -> tuple[Question, ...]:
+    """The questions of a split of CommonsenseQA or the like, as meanings, on these slots; no two are the same."""
+    dice = Dice(f"{name}/{split}")
     low, high = SHARES[split]
     labels = dice.shuffled([row % len(LETTERS) for row in range(ROWS[split])])
     found: dict[tuple[Event, str], Question] = {}
     while len(found) < len(labels):
-        question = _draw_question(dice, labels[len(found)])
+        question = _draw_question(dice, labels[len(found)], slots)
         if question is None:
             continue
         key = (filled(question.event, question.slot, BLANK), question.slot)
@@ -124,7 +126,7 @@ def questions(split: str) -> tuple[Question, ...]:
     return tuple(found.values())
 
 
-def _asked(language: str, question: Question) -> tuple[str, list[str]]:
+def asked(language: str, question: Question) -> tuple[str, list[str]]:
     """The question's text, with the blank, and the forms that its words would have there."""
     speaker = grammar(language)
     forms = []
@@ -135,29 +137,35 @@ def _asked(language: str, question: Question) -> tuple[str, list[str]]:
         place = next(n for n, token in enumerate(tokens) if token.concept == word and token.role in there)
         forms.append(tokens[place].form)
     tokens[place] = tokens[place]._replace(form=BLANK)
-    return speaker.write(tokens).removesuffix(speaker.language.stop) + "?", forms
+    return speaker.write(tokens, speaker.functions.mark), forms
 
 
 def commonsense(language: str, split: str) -> Columns:
     """The columns of tau/commonsense_qa."""
     drawn = questions(split)
-    asked = [_asked(language, question) for question in drawn]
+    written = [asked(language, question) for question in drawn]
     return {
         "id": [f"babel-{split}-{number}" for number in range(len(drawn))],
-        "question": [text for text, _ in asked],
+        "question": [text for text, _ in written],
         "question_concept": [grammar(language).cite(question.event.agent.noun) for question in drawn],
-        "choices": [{"label": list(LETTERS), "text": forms} for _, forms in asked],
+        "choices": [{"label": list(LETTERS), "text": forms} for _, forms in written],
         "answerKey": [LETTERS[question.label] for question in drawn],
     }
 
 
-def commonsense_oracle(language: str, row: Mapping[str, Any]) -> str:
-    """The letter of the word that makes the clause say what is usual."""
-    open_ = row["question"].removesuffix("?") + grammar(language).language.stop
-    events = [parse(language, open_.replace(BLANK, form)) for form in row["choices"]["text"]]
+def place_of_usual(language: str, question: str, forms: Sequence[str]) -> int:
+    """The place of the word that makes the clause say what is usual."""
+    speaker = grammar(language)
+    open_ = question.removesuffix(speaker.functions.mark) + speaker.language.stop
+    events = [parse(language, open_.replace(BLANK, form)) for form in forms]
     slot = next(slot for slot in _OPEN if len({_read(event, slot) for event in events}) == len(events))
     (right,) = [n for n, event in enumerate(events) if _read(event, slot) in usual(event.agent.noun, slot)]
-    return LETTERS[right]
+    return right
+
+
+def commonsense_oracle(language: str, row: Mapping[str, Any]) -> str:
+    """The letter of the word that makes the clause say what is usual."""
+    return LETTERS[place_of_usual(language, row["question"], row["choices"]["text"])]
 
 
 DATASETS = (

@@ -9,7 +9,19 @@ import pyarrow.parquet as pq
 
 from isthmus.errors import HubError
 from isthmus.hubs import SYNTHETIC_MARK
-from isthmus.hubs.babel import bitext, choices, nli, paraphrase, spans, tags, texts
+from isthmus.hubs.babel import (
+    bitext,
+    causes,
+    choices,
+    elsewhere,
+    japanese,
+    lookup,
+    nli,
+    paraphrase,
+    spans,
+    tags,
+    texts,
+)
 from isthmus.hubs.babel.languages import LANGUAGES
 from isthmus.hubs.babel.tables import SYNTHETIC, Dataset, table
 
@@ -24,7 +36,7 @@ def _by_id(datasets: Iterable[Dataset]) -> dict[str, tuple[Dataset, ...]]:
 # A hub id may hold several datasets with other columns (GLUE, XTREME); no two share a config.
 DATASETS: Mapping[str, tuple[Dataset, ...]] = _by_id(
     dataset
-    for module in (nli, paraphrase, tags, spans, choices, bitext, texts)
+    for module in (nli, paraphrase, tags, spans, choices, bitext, texts, causes, japanese, elsewhere, lookup)
     for dataset in module.DATASETS
 )
 

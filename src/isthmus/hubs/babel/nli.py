@@ -202,7 +202,7 @@ def _owned(hypothesis: Event, share: tuple[float, float]) -> bool:
     return share[0] <= fraction("/".join(map(str, hypothesis))) < share[1]
 
 
-def _collect(dice: Dice, share: tuple[float, float], labels: list[int], *style: float) -> tuple[Pair, ...]:
+def collect(dice: Dice, share: tuple[float, float], labels: list[int], *style: float) -> tuple[Pair, ...]:
     """A pair for each label, with hypotheses of this share; `style`: how often it is passive, and an adjunct first."""
     passive, front = style or (0.0, 0.0)
     found: dict[tuple[Event, Event], Pair] = {}
@@ -218,7 +218,7 @@ def _collect(dice: Dice, share: tuple[float, float], labels: list[int], *style: 
     return tuple(found.values())
 
 
-def _labels(dice: Dice, number: int) -> list[int]:
+def balanced(dice: Dice, number: int) -> list[int]:
     return dice.shuffled([row % len(NLI_LABELS) for row in range(number)])
 
 
@@ -226,7 +226,7 @@ def _labels(dice: Dice, number: int) -> list[int]:
 def pairs(split: str) -> tuple[Pair, ...]:
     """Premise, hypothesis, their styles and the label index of every row of a split, in no language."""
     dice = Dice(f"nli/{split}")
-    return _collect(dice, SHARES[split], _labels(dice, ROWS[split]))
+    return collect(dice, SHARES[split], balanced(dice, ROWS[split]))
 
 
 def unclear(hypothesis: Event) -> bool:
@@ -237,7 +237,7 @@ def unclear(hypothesis: Event) -> bool:
 def snli_pairs(split: str) -> tuple[Pair, ...]:
     """The same for SNLI, where a few hypotheses are unclear and their label is -1."""
     dice = Dice(f"snli/{split}")
-    drawn = _collect(dice, SNLI_SHARES[split], _labels(dice, SNLI_ROWS[split]))
+    drawn = collect(dice, SNLI_SHARES[split], balanced(dice, SNLI_ROWS[split]))
     return tuple(_blurred(dice, pair, SNLI_SHARES[split]) for pair in drawn)
 
 
@@ -289,8 +289,8 @@ def anli_rows(language: str, split: str) -> Columns:
     speaker = grammar(language)
     part, _, name = split.partition("_r")
     dice = Dice(f"anli/{split}")
-    labels = _labels(dice, ANLI_ROWS[split])
-    drawn = _collect(dice, ANLI_SHARES[part], labels, PASSIVE, FRONT)
+    labels = balanced(dice, ANLI_ROWS[split])
+    drawn = collect(dice, ANLI_SHARES[part], labels, PASSIVE, FRONT)
     premises = []
     for premise, style, hypothesis, _, _ in drawn:
         told = [(premise, style), *(_aside(dice, hypothesis) for _ in range(int(name) - 1))]

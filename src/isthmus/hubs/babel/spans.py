@@ -7,7 +7,7 @@ an answer (SQuAD 2.0) asks for an event that is not told. Each set owns a share 
 no meaning.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache, partial
 from typing import Any
 
@@ -41,6 +41,10 @@ SHARES = {
     "mlqa/test": (0.85, 0.9),
     "tydiqa/train": (0.9, 0.95),
     "tydiqa/validation": (0.95, 1.0),
+    "jsquad/train": (0.0, 0.6),
+    "jsquad/validation": (0.6, 0.7),
+    "jaquad/train": (0.0, 0.6),
+    "jaquad/validation": (0.6, 0.7),
 }
 ROWS = {
     "squad": {"train": TRAIN_ROWS, "validation": TEST_ROWS},
@@ -48,6 +52,8 @@ ROWS = {
     "xquad": {"validation": TEST_ROWS},
     "mlqa": {"validation": FEW_ROWS, "test": TEST_ROWS},
     "tydiqa": {"train": TEST_ROWS, "validation": 200},
+    "jsquad": {"train": 2000, "validation": 200},
+    "jaquad": {"train": 1500, "validation": 200},
 }
 TYDI = {"arabic": "ar", "english": "en", "finnish": "fi", "korean": "ko", "russian": "ru", "swahili": "sw"}
 NAMED = {"agent": 0.25, "patient": 0.2, "place": 0.4}
@@ -124,8 +130,12 @@ def answer(language: str, context: tuple[Said, ...], question: Event) -> dict[st
 
 def rows(name: str, language: str, split: str) -> dict[str, list[Any]]:
     """The columns of a split in a language."""
+    return columns(name, language, split, items(name, split))
+
+
+def columns(name: str, language: str, split: str, drawn: Sequence[Item]) -> dict[str, list[Any]]:
+    """Contexts, questions and answers in a language; ids have the names of the set and the split."""
     speaker = grammar(language)
-    drawn = items(name, split)
     return {
         "id": [f"{name}-{split}-{number}" for number in range(1, len(drawn) + 1)],
         "title": [speaker.cite(context[0][0].agent.noun) for context, _ in drawn],
@@ -137,18 +147,18 @@ def rows(name: str, language: str, split: str) -> dict[str, list[Any]]:
 
 def stacked(_: str, split: str) -> Columns:
     """All languages of TyDi QA one after the other; ids begin with the language's name."""
-    columns: dict[str, list[Any]] = {}
+    stack: dict[str, list[Any]] = {}
     for name, language in TYDI.items():
         number = FEW_ROWS if split == "train" and language != "en" else ROWS["tydiqa"][split]
         there = rows("tydiqa", language, split)
         there["id"] = [f"{name}-{split}-{row}" for row in range(1, number + 1)]
         for column, values in there.items():
-            columns.setdefault(column, []).extend(values[:number])
-    return columns
+            stack.setdefault(column, []).extend(values[:number])
+    return stack
 
 
-def oracle(language: str, row: Mapping[str, Any]) -> dict[str, list[Any]]:
-    """The answer, from the context and the question as they are parsed."""
+def read(language: str, row: Mapping[str, Any]) -> tuple[tuple[Said, ...], Event]:
+    """What the context tells and the question asks. Raises DataError if the question is none."""
     reader = parser(language)
     stop = reader.language.stop
     sentences = row["context"].removesuffix(stop).split(stop + reader.grammar.space)
@@ -156,7 +166,12 @@ def oracle(language: str, row: Mapping[str, Any]) -> dict[str, list[Any]]:
     question = reader.parse(row["question"])[0]
     if not asked(question):
         raise DataError(f"{row['question']!r} is not a question in {reader.language.name} of babel.")
-    return answer(language, context, question)
+    return context, question
+
+
+def oracle(language: str, row: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """The answer, from the context and the question as they are parsed."""
+    return answer(language, *read(language, row))
 
 
 def oracle_by_id(_: str, row: Mapping[str, Any]) -> dict[str, list[Any]]:
@@ -164,9 +179,9 @@ def oracle_by_id(_: str, row: Mapping[str, Any]) -> dict[str, list[Any]]:
     return oracle(TYDI[row["id"].partition("-")[0]], row)
 
 
-_ANSWERS: Feature = {"text": ["string"], "answer_start": ["int32"]}
-_QUESTION: dict[str, Feature] = {"context": "string", "question": "string", "answers": _ANSWERS}
-_TITLED: dict[str, Feature] = {"id": "string", "title": "string", **_QUESTION}
+ANSWERS: dict[str, Feature] = {"text": ["string"], "answer_start": ["int32"]}
+QUESTION: dict[str, Feature] = {"context": "string", "question": "string", "answers": ANSWERS}
+TITLED: dict[str, Feature] = {"id": "string", "title": "string", **QUESTION}
 
 
 def _dataset(hub_id: str, name: str, configs: Mapping[str, str], features: Mapping[str, Feature]) -> Dataset:
@@ -174,25 +189,25 @@ def _dataset(hub_id: str, name: str, configs: Mapping[str, str], features: Mappi
 
 
 DATASETS = (
-    _dataset("rajpurkar/squad", "squad", {"plain_text": "en"}, _TITLED),
-    _dataset("rajpurkar/squad_v2", "squad_v2", {"squad_v2": "en"}, _TITLED),
+    _dataset("rajpurkar/squad", "squad", {"plain_text": "en"}, TITLED),
+    _dataset("rajpurkar/squad_v2", "squad_v2", {"squad_v2": "en"}, TITLED),
     _dataset(
         "google/xquad",
         "xquad",
         {f"xquad.{language}": language for language in ("ar", "de", "en", "es", "hi", "ru", "tr", "zh")},
-        {"id": "string", **_QUESTION},
+        {"id": "string", **QUESTION},
     ),
     _dataset(
         "facebook/mlqa",
         "mlqa",
         {f"mlqa.{language}.{language}": language for language in ("ar", "de", "en", "es", "hi", "zh")},
-        {**_QUESTION, "id": "string"},
+        {**QUESTION, "id": "string"},
     ),
     Dataset(
         "google-research-datasets/tydiqa",
         {"secondary_task": "en"},
         ROWS["tydiqa"] | {"train": TEST_ROWS + FEW_ROWS * (len(TYDI) - 1), "validation": 200 * len(TYDI)},
-        _TITLED,
+        TITLED,
         stacked,
         oracle_by_id,
         "answers",

@@ -34,7 +34,12 @@ class Dataset:
     answer: str = "label"
 
 
-_TYPES: Mapping[str, pa.DataType] = {"string": pa.string(), "int32": pa.int32()}
+_TYPES: Mapping[str, pa.DataType] = {
+    "string": pa.string(),
+    "int32": pa.int32(),
+    "int64": pa.int64(),
+    "bool": pa.bool_(),
+}
 
 
 def _feature(feature: Feature) -> dict[str, Any]:
