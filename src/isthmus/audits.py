@@ -4,10 +4,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from isthmus.jobs import JobTable, Unit
-from isthmus.needs import Needs
+from isthmus.needs import ENGLISH, Needs
 from isthmus.study.load import PretrainedEncoder, Study
+from isthmus.tasks import files
+from isthmus.tasks.task import Task
 
 TRAIN, TEST = "train", "test"
+SET, EXAMPLES = "set", "examples"
+
+# Columns of fetched rows (`tasks.task.Columns`) that a reader is shown. A family whose rows have others names all of its
+# own in AUDITED. Labels and answers are left out: they say nothing without the text that they are on.
+PROSE = ("text_a", "text_b", "tokens", "context", "question", "prompt", "choices", "text", "pair")
 
 
 def add_audit(table: JobTable, study: Study, needs: Needs, data: Mapping[tuple[str, str], Unit]) -> Unit:
@@ -21,12 +28,11 @@ def add_audit(table: JobTable, study: Study, needs: Needs, data: Mapping[tuple[s
     parents: dict[str, Unit] = {}
     for entry in trainings:
         for language in entry["languages"]:
-            parents[f"train/{entry['training']}/{language}"] = _unit(
-                study, data, entry["training"], language, TRAIN
-            )
+            name = entry["training"]
+            parents[f"train/{name}/{language}"] = _unit(study.tasks[name], language, SET, data)
     for name, languages in tests.items():
         for language in languages:
-            parents[f"test/{name}/{language}"] = _unit(study, data, name, language, TEST)
+            parents[f"test/{name}/{language}"] = _unit(study.tasks[name], language, EXAMPLES, data)
     for task in dict.fromkeys(unit.spec["task"] for unit in parents.values()):
         mine = [unit for unit in parents.values() if unit.spec["task"] == task]
         table.add("fingerprint_dataset", f"fingerprints/{task}", mine)
@@ -37,11 +43,18 @@ def add_audit(table: JobTable, study: Study, needs: Needs, data: Mapping[tuple[s
     return audit
 
 
-def _unit(study: Study, data: Mapping[tuple[str, str], Unit], task: str, language: str, split: str) -> Unit:
-    family = study.tasks[task].family
-    spec = {"task": task, "family": family, "language": language, "split": split}
-    parents = {"data": data[task, language]}
-    return Unit("fingerprint", f"{task}/{language} {split}", spec, parents, (f"isthmus.families.{family}",))
+def _unit(task: Task, language: str, kept: str, data: Mapping[tuple[str, str], Unit]) -> Unit:
+    # Candidates of a pool are in its test split, for those who train with them as well.
+    split = TRAIN if kept == SET and task.columns.candidate is None else TEST
+    spec = {"task": task.name, "language": language, "split": split, "kept": kept, **_texts(task.family)}
+    parents = {"data": data[task.name, language]}
+    return Unit("fingerprint", f"{task.name}/{language} {split}", spec, parents)
+
+
+def _texts(family: str) -> dict[str, Any]:
+    """The columns of a family's rows that are text to a reader, and the names of the sides where rows have any."""
+    fields, sides = files.audited().get(family, PROSE), files.sides().get(family)
+    return {"fields": list(fields), **({"sides": list(sides)} if sides else {})}
 
 
 def _trainings(study: Study, needs: Needs) -> Iterator[dict[str, Any]]:
@@ -63,9 +76,17 @@ def _uses(study: Study, needs: Needs) -> Iterator[tuple[str, str, Iterable[str],
             for name in encoder.data:
                 yield "pre-training", name, needs.text_languages(encoder, study.tasks[name]), None
     for task in (study.tasks[name] for name in needs.arm_tasks()):
-        for name in task.datasets:
-            yield "intermediate", name, needs.training_languages(task), None
+        for name, languages in _trained_with(task, needs):
+            yield "intermediate", name, languages, None
     for training_set, targets in needs.training_sets().items():
         task = study.tasks[training_set]
-        for name in task.datasets:
-            yield "target", name, needs.training_languages(task), [target.name for target in targets]
+        for name, languages in _trained_with(task, needs):
+            yield "target", name, languages, [target.name for target in targets]
+
+
+def _trained_with(task: Task, needs: Needs) -> Iterator[tuple[str, list[str]]]:
+    """The datasets that training on a task reads, with their languages: its own, and another's candidates."""
+    for name in task.datasets:
+        yield name, needs.training_languages(task)
+    if task.pool_task is not None:
+        yield task.pool_task, [language for _, language in needs.pool(task, ENGLISH)]

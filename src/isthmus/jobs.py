@@ -97,7 +97,7 @@ class Job:
     @property
     def memory_mb(self) -> int:
         """Memory to ask a cluster for at the first attempt. Snakemake's own processes take 400 MB of it."""
-        return 6000 if self.stage in ("train", "predict", GATE) else 2000
+        return 6000 if self.stage in ("train", "predict", "fingerprint", GATE) else 2000
 
     @property
     def runtime_minutes(self) -> int:

@@ -122,13 +122,15 @@ class Plan:
 
     def description(self, job: Job) -> dict[str, Any]:
         """What a job's document says."""
-        return job.document(self.results, self.store.root, self.hub.folder) | self._extras()
+        # Other jobs have no use for the lock, and the hub's code is no part of their closures.
+        extras = self._extras() if any("source" in unit.spec for unit in job.units) else {}
+        return job.document(self.results, self.store.root, self.hub.folder) | extras
 
     def hub_in_words(self) -> str:
         """The hub as messages name it."""
         if isinstance(self.hub, HuggingFace):
             return f"the hub, by {self.hub.lock_path} (isthmus pin STUDY --update looks again),"
-        return f"the mirror {self.hub.folder}"
+        return self.hub.kind if self.hub.folder is None else f"the mirror {self.hub.folder}"
 
     def _resolve_job(self, job: Job, known: dict[str, tuple[str, str]], write: bool) -> bool:
         found: dict[str, Artifact] = {}

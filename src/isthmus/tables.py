@@ -56,7 +56,7 @@ def add_tables(
         "question": study.question,
         "synthetic": hub.synthetic,
         "notes": [
-            *_cautions(study, sources),
+            *_cautions(study, needs, sources),
             *_pools(study, needs),
             *_oracles(study, needs),
             *_unaudited(study),
@@ -66,10 +66,10 @@ def add_tables(
     table.add("report", "report", [report], publishes=("report.html",))
 
 
-def _cautions(study: Study, sources: Mapping[tuple[str, str], Source]) -> list[str]:
-    """What the catalogue has a reader know of the targets, and of the sources that they are read from."""
+def _cautions(study: Study, needs: Needs, sources: Mapping[tuple[str, str], Source]) -> list[str]:
+    """What the catalogue has a reader know of targets and arms' tasks, and of the sources that they are read from."""
     found = []
-    for name in study.targets:
+    for name in dict.fromkeys((*study.targets, *needs.arm_tasks())):
         mine = (source.caution for (task, _), source in sources.items() if task == name)
         texts = dict.fromkeys((study.tasks[name].caution, *mine))
         found += [f"{study.tasks[name].title}: {text}" for text in texts if text]

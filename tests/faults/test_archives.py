@@ -187,7 +187,7 @@ def test_what_does_not_pass_is_said_and_leaves_nothing(world: World, name: str) 
     failed(world.fetch(), *said)
     assert tables(world) == {}
     assert not (world.cache / "archives/words/words-v1.tgz").exists()
-    assert not (world.path / "hub.lock").exists()
+    assert world.lock["datasets"] == {}
     world.server.heal()
     succeeded(world.fetch())
     assert tables(world).keys() == WHOLE

@@ -6,6 +6,7 @@ One dataset that cannot be had hinders no other: the rest is checked without it.
 
 import dataclasses
 import json
+import signal
 import subprocess
 import sys
 import tempfile
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from isthmus import receipt, settings
-from isthmus.errors import DataError, HubError
+from isthmus.errors import DataError, HubError, Interrupted, IsthmusError, OutOfMemory
 from isthmus.hubs import wanted
 from isthmus.hubs.huggingface import HuggingFace
 from isthmus.jobs import GATE, Job, Unit
@@ -25,6 +26,7 @@ from isthmus.store import write_json
 from isthmus.view.watch import error_of, log_of
 
 REPORT = "report.json"
+OF_THE_DATA = (DataError.exit_code, HubError.exit_code)
 
 
 @dataclass
@@ -33,11 +35,21 @@ class Result:
 
     problems: dict[str, int] = field(default_factory=dict)
     report: Mapping[str, Any] = field(default_factory=dict)
+    unreachable: bool = False
 
     def add(self, lines: Sequence[str], code: int) -> None:
         """Note problems, each once."""
         for line in lines:
             self.problems.setdefault(line, code)
+
+    def error(self, study: Path) -> IsthmusError:
+        """All problems. What ended a process otherwise than by the data or the hub gives the kind: the checks are not over."""
+        others = [code for code in self.problems.values() if code not in OF_THE_DATA]
+        codes = set(self.problems.values())
+        kind = _kind(others[0]) if others else HubError if codes == {HubError.exit_code} else DataError
+        count = "1 problem" if len(self.problems) == 1 else f"{len(self.problems)} problems"
+        unfinished = " The checks did not come to their end." if others else ""
+        return kind("\n".join((f"{study}: {count}. Nothing was trained.{unfinished}", *self.problems)))
 
 
 def check(study: Path) -> Mapping[str, Any]:
@@ -45,6 +57,7 @@ def check(study: Path) -> Mapping[str, Any]:
 
     Raises:
         DataError, HubError: something has to be mended; a line for each problem.
+        IsthmusError: a process ended for another reason (memory, the disk, a signal, a bug): the error of that kind.
     """
     result = Result()
     plan = Plan.of(study)
@@ -54,10 +67,7 @@ def check(study: Path) -> Mapping[str, Any]:
         _fetch(plan, Path(folder), result)
         _examine(plan, Path(folder), result)
     if result.problems:
-        kind = HubError if set(result.problems.values()) == {HubError.exit_code} else DataError
-        count = len(result.problems)
-        what = "1 problem" if count == 1 else f"{count} problems"
-        raise kind("\n".join((f"{study}: {what}. Nothing was trained.", *result.problems)))
+        raise result.error(study)
     return result.report
 
 
@@ -91,8 +101,9 @@ def _downloaded(plan: Plan, result: Result) -> Plan:
     try:
         commands.fetch(plan.study.path)
     except Unreachable as error:
+        result.unreachable = True
         result.add(str(error).splitlines(), error.exit_code)
-    except HubError:
+    except (HubError, DataError):
         pass  # the stages say it below, each for its part
     return Plan.of(plan.study.path)
 
@@ -107,19 +118,33 @@ def _to_fetch(plan: Plan) -> Iterator[tuple[Job, list[Unit]]]:
 
 
 def _fetch(plan: Plan, folder: Path, result: Result) -> None:
-    unreachable = bool(result.problems)
     for job, units in _to_fetch(plan):
         for unit in units:
             if unit.key in plan.lacking:
                 result.add(list(_lacking(plan, unit)), HubError.exit_code)
-        units = [unit for unit in units if unit.key not in plan.lacking]
-        if not units or unreachable:
-            continue
-        print(f"Fetching {job.place}", flush=True)
-        # A download that fails ends a job before any of its units; alone, each is seen.
-        parts = [units] if not isinstance(plan.hub, HuggingFace) else [[unit] for unit in units]
+        parts = list(
+            _parts(plan, [unit for unit in units if unit.key not in plan.lacking], result.unreachable)
+        )
+        if parts:
+            print(f"Fetching {job.place}", flush=True)
         for part in parts:
             _run(plan, dataclasses.replace(job, units=tuple(part)), folder, result)
+
+
+def _parts(plan: Plan, units: Sequence[Unit], unreachable: bool) -> Iterator[list[Unit]]:
+    """What of a job runs together. A download that fails ends a process before any of its units, so what could not be
+    downloaded is tried alone, and not at all where nothing can be reached.
+    """
+    hub = plan.hub
+    together: list[Unit] = []
+    alone: list[Unit] = []
+    for unit in units:
+        is_here = not isinstance(hub, HuggingFace) or not hub.missing(unit.spec)
+        (together if is_here else alone).append(unit)
+    if together:
+        yield together
+    if not unreachable:
+        yield from ([unit] for unit in alone)
 
 
 def _lacking(plan: Plan, unit: Unit) -> Iterator[str]:
@@ -177,12 +202,31 @@ def _run(
     with log.open("wb") as file:
         code = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT, check=False).returncode
     if code:
-        result.add(_said(log, job), code)
+        result.add(_said(log, job, code), code)
         return {}
     return receipt.read(made)
 
 
-def _said(log: Path, job: Job) -> list[str]:
-    """The lines of the error that a log ends with."""
+def _said(log: Path, job: Job, code: int) -> list[str]:
+    """The lines of the error that a log ends with; what is not of the data is one line with the job and its log."""
     lines = [line.strip() for line in error_of(log) if line.strip()]
-    return lines or [f"{job.place}: the job ended without a word; its log is {log}."]
+    if code in OF_THE_DATA:
+        return lines or [f"{job.place}: the job ended without a word; its log is {log}."]
+    how = f"the job ended with {code}" if code > 0 else f"the job was killed by {_signal(-code)}"
+    return [" ".join((f"{job.place}: {how}; its log is {log}.", *lines))]
+
+
+def _signal(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _kind(code: int) -> type[IsthmusError]:
+    """The error with an exit code. What is killed outright was most likely killed for its memory; what is stopped by
+    another signal was stopped by somebody.
+    """
+    if code < 0:
+        return OutOfMemory if -code == signal.SIGKILL else Interrupted
+    return next((kind for kind in IsthmusError.__subclasses__() if kind.exit_code == code), IsthmusError)

@@ -1,7 +1,7 @@
 """What was fetched, dataset by dataset: how many rows, how many with gold, which labels; and the rows to try things on."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,9 @@ LABELS = "labels.json"
 TRAIN, DEV, TEST = "train", "dev", "test"
 # Rows to try the tokenizer, features and heads on: the first with gold, the first and the last of all.
 WITH_GOLD, AT_EACH_END = 24, 8
+FACTS = ("id", "label", "tags", "answers", "matches")
+"""The columns that gold and labels are told by, of all rows; texts are read of some, or some at a time."""
+ROWS_AT_ONCE = 1 << 14
 Key = tuple[str, str]
 """(role of a dataset, split)."""
 
@@ -38,6 +41,10 @@ class Split:
         """All rows."""
         return pq.read_table(self.path)
 
+    def head(self, rows: int) -> pa.Table:
+        """The first rows."""
+        return _taken(self.path, np.arange(min(rows, self.rows)))
+
 
 def where_of(source: Mapping[str, Any], split: str) -> str:
     """A split in the words of messages: ours, then the hub's."""
@@ -54,10 +61,9 @@ def look(sources: Mapping[str, Any], inputs: Mapping[str, Path], findings: Findi
             where = where_of(source, split)
             with findings.caught(where):
                 path = inputs[role] / f"{split}.parquet"
-                table = pq.read_table(path)
-                found[role, split] = _split(where, path, table)
+                found[role, split] = _split(where, path)
                 _count(found[role, split], source.get("rows", {}).get(split), findings)
-                _blanks(where, table, findings)
+                _blanks(where, path, findings)
     return found
 
 
@@ -67,21 +73,51 @@ def own_labels(folder: Path) -> list[str] | None:
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
-def _split(where: str, path: Path, table: pa.Table) -> Split:
-    gold = _gold(table)
+def _split(where: str, path: Path) -> Split:
+    facts = _facts(path)
+    gold = _gold(facts)
     first = np.flatnonzero(gold)[:WITH_GOLD] if gold is not None else np.arange(0)
-    ends = np.arange(len(table))
+    ends = np.arange(len(facts))
     chosen = np.unique(np.concatenate([first, ends[:AT_EACH_END], ends[-AT_EACH_END:]]))
-    if "matches" in table.column_names:
-        chosen = np.union1d(chosen, np.flatnonzero(named(table, matched(table.take(pa.array(chosen))))))
+    if "matches" in facts.column_names:
+        chosen = np.union1d(chosen, np.flatnonzero(named(facts, matched(facts.take(pa.array(chosen))))))
     return Split(
         where=where,
         path=path,
-        rows=len(table),
+        rows=len(facts),
         gold=None if gold is None else int(gold.sum()),
-        labels=_labels(table),
-        sample=table.take(pa.array(chosen)).combine_chunks(),
+        labels=_labels(facts),
+        sample=_taken(path, chosen),
     )
+
+
+def _facts(path: Path) -> pa.Table:
+    """All rows, without their texts: these may be gigabytes."""
+    with pq.ParquetFile(path) as file:
+        return file.read([name for name in file.schema_arrow.names if name in FACTS])
+
+
+def _taken(path: Path, rows: Array) -> pa.Table:
+    """Some rows in all their columns; `rows` is sorted, int64."""
+    begun, parts = 0, list[pa.RecordBatch]()
+    with pq.ParquetFile(path) as file:
+        schema = file.schema_arrow
+        for group in range(file.num_row_groups):
+            ended = begun + file.metadata.row_group(group).num_rows
+            mine = rows[(rows >= begun) & (rows < ended)] - begun
+            if len(mine):
+                parts += _taken_of(file, group, mine)
+            begun = ended
+    return pa.Table.from_batches(parts, schema).combine_chunks()
+
+
+def _taken_of(file: pq.ParquetFile, group: int, rows: Array) -> Iterator[pa.RecordBatch]:
+    begun = 0
+    for batch in file.iter_batches(ROWS_AT_ONCE, [group]):
+        mine = rows[(rows >= begun) & (rows < begun + len(batch))] - begun
+        if len(mine):
+            yield batch.take(pa.array(mine))
+        begun += len(batch)
 
 
 def _gold(table: pa.Table) -> Array | None:
@@ -133,15 +169,25 @@ def _count(split: Split, published: int | None, findings: Findings) -> None:
         )
 
 
-def _blanks(where: str, table: pa.Table, findings: Findings) -> None:
+def _blanks(where: str, path: Path, findings: Findings) -> None:
     """Texts without a letter are read as they are, so they are only told of."""
-    for name in table.column_names:
-        if table.schema.field(name).type != pa.string() or name == "id":
-            continue
-        blank = pc.equal(pc.utf8_trim_whitespace(table[name]), "").fill_null(False)
-        if count := pc.sum(blank).as_py():
-            row = pc.index(blank, True).as_py()
-            findings.note(where, f"{count:,} rows have an empty {name}, the first is row {row}.")
+    with pq.ParquetFile(path) as file:
+        names = [
+            field.name for field in file.schema_arrow if field.type == pa.string() and field.name != "id"
+        ]
+        counts, first, begun = dict.fromkeys(names, 0), dict.fromkeys(names, 0), 0
+        for batch in file.iter_batches(ROWS_AT_ONCE, columns=names) if names else ():
+            for name in names:
+                blank = pc.equal(pc.utf8_trim_whitespace(batch[name]), "").fill_null(False)
+                if count := pc.sum(blank).as_py():
+                    first[name] = first[name] if counts[name] else begun + pc.index(blank, True).as_py()
+                    counts[name] += count
+            begun += len(batch)
+    for name in names:
+        if counts[name]:
+            findings.note(
+                where, f"{counts[name]:,} rows have an empty {name}, the first is row {first[name]}."
+            )
 
 
 def coverage(uses: Sequence[Mapping[str, Any]], splits: Mapping[Key, Split], findings: Findings) -> None:

@@ -114,7 +114,7 @@ def _try(
         if hasattr(family, "asking"):
             found = family.pool(tokens, recipe, on.vocabulary.specials)
             out = infer(family, found, on.encoder, head, recipe, lambda: False)
-            examples, form = family.asking(examples), {**form, "pool": (found, out)}
+            examples, form = family.asking(examples), {**form, "pool": (found, family.index(out))}
         _predict(family, examples, on.encoder, head, recipe, form)
     elif split.path.stem == TRAIN and split.gold != 0:
         _learn(family, examples, on.encoder, head, recipe, task)

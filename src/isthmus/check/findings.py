@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from isthmus.errors import IsthmusError
+from isthmus.errors import DataError, HubError, IsthmusError, UsageError
 
 
 @dataclass
@@ -26,18 +26,20 @@ class Findings:
 
     @contextlib.contextmanager
     def caught(self, where: str) -> Iterator[None]:
-        """Go on after an error of one part: the others are to be looked at as well."""
+        """Go on after an error of one part: the others are to be looked at as well. What the machine lacks (memory, a disk
+        that can be read and written) is not of one part, and ends the checks.
+        """
         try:
             yield
-        except IsthmusError as error:
+        except (DataError, HubError, UsageError) as error:
             self.problem(where, str(error))
-        except MemoryError:
+        except (IsthmusError, OSError, MemoryError):
             raise
         except Exception as error:
             self.problem(
                 where,
-                f"{type(error).__name__}: {error}. The data have a form that this version cannot work with: compare them "
-                "with what the task's YAML says, or leave the task or language out.",
+                f"{type(error).__name__}: {error}. That may be a bug of isthmus: report it with this line. Until it is mended, "
+                "leave the task or language out.",
             )
 
 

@@ -57,7 +57,7 @@ def _try(use: Mapping[str, Any], role: str, parts: Mapping[str, Split], findings
             where, f"the metric {use['metric']} was not tried: what its gold looks like is not known here."
         )
         return
-    gold = {name: _some(split.table()) for name, split in parts.items()}
+    gold = {name: _some(split) for name, split in parts.items()}
     spec = {"target": use["task"], "language": role.rsplit("/", 1)[-1], "split": TEST}
     if trial.pooled:
         spec["pool"] = [role.partition("/")[2]]
@@ -94,10 +94,11 @@ def _main(
     return float(metric.values(means)[metric.NAMES[0]]), scored.floor
 
 
-def _some(table: pa.Table) -> pa.Table:
+def _some(split: Split) -> pa.Table:
     """Some rows; of sentences to find, some of one side with all that they match."""
-    if "matches" not in table.column_names:
-        return table.slice(0, MOST_ROWS)
+    if "matches" not in split.sample.column_names:
+        return split.head(MOST_ROWS)
+    table = split.table()
     sides, ids, matches = (table[name].to_pylist() for name in ("side", "id", "matches"))
     asked = [row for row, found in enumerate(matches) if found and not sides[row]][:MOST_ROWS]
     kept = {name for row in asked for name in (ids[row], *matches[row])}

@@ -20,8 +20,6 @@ from isthmus.model.device import settle
 from isthmus.work import Work
 
 REPORT = "report.json"
-BYTES_OF_A_WEIGHT = 4
-COPIES_WHILE_SAVING = 6  # two states for a moment, each with weights and two moments
 
 
 def run(works: Sequence[Work]) -> None:
@@ -83,7 +81,7 @@ def _vocabularies(
 
 
 def _fits(work: Work, name: str, folder: Path, found: Vocabulary) -> None:
-    """The encoder's shape beside its tokenizer, the study's lengths and the disk.
+    """The encoder's shape beside its tokenizer and the study's lengths.
 
     Raises:
         DataError: they do not go together.
@@ -99,20 +97,6 @@ def _fits(work: Work, name: str, folder: Path, found: Vocabulary) -> None:
         encoders.require_length(model, longest, name)
     except UsageError as error:
         raise DataError(str(error)) from error
-    _require_disk(work, model)
-
-
-def _require_disk(work: Work, model: Any) -> None:
-    """Room for saving a training's state, the embedding left out, of which a training may need a part only."""
-    weights = sum(p.numel() for p in model.parameters()) - model.get_input_embeddings().weight.numel()
-    trains = any(use["trains"] for use in work.spec["uses"])
-    needed = COPIES_WHILE_SAVING * BYTES_OF_A_WEIGHT * weights * trains
-    free = shutil.disk_usage(work.state).free
-    if free < needed:
-        raise DataError(
-            f"saving a training's state takes more than {needed / 2**30:.1f} GiB in {work.state.parent}, and the disk has "
-            f"{free / 2**30:.1f} GiB free. Free space, choose another ISTHMUS_STORE, or train less (lora_rank)."
-        )
 
 
 def _table(splits: Mapping[datasets.Key, datasets.Split]) -> dict[str, Any]:

@@ -4,9 +4,10 @@ An encoder that is pre-trained by the study has no tokenizer yet when its data a
 kind (Unigram after NFKC, XLM-R's special tokens, an unknown piece): the words and characters of the rows that are tried.
 """
 
+import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,10 +20,11 @@ from transformers import AutoConfig, AutoModel, PreTrainedModel
 
 from isthmus.data import tokenize
 from isthmus.data.batch import Specials, specials
-from isthmus.errors import DataError
+from isthmus.errors import DataError, IsthmusError
 
 BOS, PAD, EOS, UNK, MASK = "<s>", "<pad>", "</s>", "<unk>", "<mask>"
 SPACE = "▁"
+WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 MOST_WORDS = 4000
 RARE = -20.0  # log probability of a character that no word brings along
 
@@ -43,7 +45,7 @@ def vocabulary(folder: Path) -> Vocabulary:
     """
     try:
         return Vocabulary(tokenize.load(folder), specials(folder))
-    except DataError:
+    except (IsthmusError, OSError, MemoryError):
         raise
     except Exception as error:  # the library's own, of no class in particular
         raise DataError(
@@ -87,7 +89,7 @@ def outline(folder: Path) -> PreTrainedModel:
     """The encoder of a folder without its weights, which take no memory.
 
     Raises:
-        DataError: config.json names no encoder that there is, or a file of weights is damaged.
+        DataError: config.json names no encoder that there is, or a file of weights is damaged or missing.
     """
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
@@ -97,13 +99,34 @@ def outline(folder: Path) -> PreTrainedModel:
         raise DataError(
             f"config.json does not describe an encoder that can be loaded ({error}). Fetch it again, or choose another."
         ) from error
-    for path in sorted(folder.glob("*.safetensors")):
-        try:
-            with safe_open(path, "pt") as file:
-                list(file.keys())
-        except (SafetensorError, OSError) as error:
-            raise DataError(f"{path.name} is no whole file of weights ({error}). Fetch it again.") from error
+    held = {path.name: _names_in(path) for path in sorted(folder.glob("*.safetensors"))}
+    if WEIGHTS not in held:  # one file of all weights is read before any index
+        _require_all(folder / INDEX, held)
     return model
+
+
+def _names_in(path: Path) -> frozenset[str]:
+    """The names of the weights that a file has."""
+    try:
+        with safe_open(path, "pt") as file:
+            return frozenset(file.keys())
+    except (SafetensorError, OSError) as error:
+        raise DataError(f"{path.name} is no whole file of weights ({error}). Fetch it again.") from error
+
+
+def _require_all(index: Path, held: Mapping[str, frozenset[str]]) -> None:
+    """An index of weights names, for each, the file that has it: all of them must be there."""
+    if not index.is_file():
+        return
+    try:
+        places = dict(json.loads(index.read_text(encoding="utf-8"))["weight_map"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{INDEX} is no index of weights ({error!r}). Fetch it again.") from error
+    for name, file in places.items():
+        if file not in held:
+            raise DataError(f"{INDEX} names {file}, which is not there. Fetch it again.")
+        if name not in held[file]:
+            raise DataError(f"{INDEX} says that {file} has {name}, and it has not. Fetch both again.")
 
 
 def embedding_rows(encoder: PreTrainedModel) -> int:

@@ -3,26 +3,32 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from isthmus.errors import DataError
 
+Column = TypeVar("Column", pa.Array, pa.ChunkedArray)
 PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
 
 def column(table: pa.Table, path: str, where: str) -> pa.Array:
-    """A column, or with `a.b` the field b of a struct a.
+    """A column, or with `a.b` the field b of a struct a. For texts use `texts`: an array holds 2 GiB of them at most.
 
     Raises:
         DataError: there is none.
     """
+    return _chunks(table, path, where).combine_chunks()
+
+
+def _chunks(table: pa.Table, path: str, where: str) -> pa.ChunkedArray:
+    """A column in the parts that it was read in."""
     name, _, field = path.partition(".")
     if name not in table.column_names:
         raise missing(table, name, where)
-    found = table[name].combine_chunks()
+    found = table[name]
     if field:
         if not pa.types.is_struct(found.type) or found.type.get_field_index(field) < 0:
             raise DataError(
@@ -51,7 +57,7 @@ def _quoted(name: str | Sequence[str]) -> str:
     return repr(name) if isinstance(name, str) else ", ".join(map(repr, name))
 
 
-def typed(found: pa.Array, kind: pa.DataType, name: str, where: str) -> pa.Array:
+def typed(found: Column, kind: pa.DataType, name: str, where: str) -> Column:
     """A column as the type that it must have.
 
     Raises:
@@ -90,12 +96,12 @@ def texts(table: pa.Table, template: str, where: str) -> list[Any]:
     """
     names = PLACEHOLDER.findall(template)
     if not names:
-        return _strings(column(table, template, where), template, where)
-    values = [column(table, name, where).to_pylist() for name in names]
+        return _strings(_chunks(table, template, where), template, where)
+    values = [_chunks(table, name, where).to_pylist() for name in names]
     return [_filled(template, row, f"{where}: row {n}") for n, row in enumerate(zip(*values, strict=True))]
 
 
-def _strings(values: pa.Array, name: str, where: str) -> list[Any]:
+def _strings(values: pa.ChunkedArray, name: str, where: str) -> list[Any]:
     if pa.types.is_list(values.type):
         found: list[Any] = values.to_pylist()
     else:

@@ -37,9 +37,9 @@ class Pairs:
     scores: Floats
 
 
-def unit(vectors: Floats) -> Floats:
-    """Vectors [n, H] of length 1; a zero vector stays zero."""
-    scaled = np.empty(vectors.shape, np.float32)
+def unit(vectors: Floats, out: Floats | None = None) -> Floats:
+    """Vectors [n, H] of length 1, in `out` (which may be the vectors) where it is given; a zero vector stays zero."""
+    scaled = np.empty(vectors.shape, np.float32) if out is None else out
     for start in range(
         0, len(vectors), AT_ONCE
     ):  # in double precision all of them would take three times their room
@@ -49,20 +49,32 @@ def unit(vectors: Floats) -> Floats:
     return scaled
 
 
-def nearest(queries: Floats, index: Floats, k: int = 1) -> Neighbours:
-    """The k nearest sentences (or all, if there are fewer) of the index [m, H] for each query [n, H], by cosine."""
-    queries, index = unit(queries), unit(index)
+def nearest(
+    queries: Floats, index: Floats, k: int = 1, device: str = "cpu", scaled: bool = False
+) -> Neighbours:
+    """The k nearest sentences (or all, if there are fewer) of the index [m, H] for each query [n, H], by cosine; on a GPU if
+    `device` is one. `scaled`: all are of length 1 already (`unit`), and no copy is made.
+    """
+    if not scaled:
+        queries, index = unit(queries), unit(index)
+    if device != "cpu":
+        from isthmus.data import mining_on_device
+
+        return Neighbours(*mining_on_device.nearest(queries, index, k, device))
     found = _blank(len(queries), min(k, len(index)))
     for row, column in _tiles(len(queries), len(index)):
         _update(found, row, queries[row] @ index[column].T, column.start)
     return found
 
 
-def neighbours(first: Floats, second: Floats, k: int, device: str = "cpu") -> tuple[Neighbours, Neighbours]:
+def neighbours(
+    first: Floats, second: Floats, k: int, device: str = "cpu", scaled: bool = False
+) -> tuple[Neighbours, Neighbours]:
     """The k nearest (or all, if there are fewer) in `second` [m, H] of each in `first` [n, H], and the reverse; on a GPU
-    if `device` is one.
+    if `device` is one. `scaled` as in `nearest`.
     """
-    first, second = unit(first), unit(second)
+    if not scaled:
+        first, second = unit(first), unit(second)
     if device != "cpu":
         from isthmus.data import mining_on_device
 
@@ -78,14 +90,17 @@ def neighbours(first: Floats, second: Floats, k: int, device: str = "cpu") -> tu
     return forward, backward
 
 
-def mine(first: Floats, second: Floats, k: int = NEIGHBOURS, device: str = "cpu") -> Pairs:
+def mine(
+    first: Floats, second: Floats, k: int = NEIGHBOURS, device: str = "cpu", scaled: bool = False
+) -> Pairs:
     """Pairs of two pools [n, H], [m, H] by ratio margin (Artetxe and Schwenk 2019), each sentence in one at most.
 
     A pair's score is its cosine over the mean of its sentences' average cosines with their k nearest in the other
     pool. Each sentence of either pool proposes the best of its k nearest; proposals are taken by falling score (then
-    by place), passing over those with a sentence already taken. Scores that are not above 0 are no pairs.
+    by place), passing over those with a sentence already taken. Scores that are not above 0 are no pairs. `scaled` as in
+    `nearest`.
     """
-    forward, backward = neighbours(first, second, k, device)
+    forward, backward = neighbours(first, second, k, device, scaled)
     around_first = forward.cosines.mean(axis=1, dtype=np.float64)
     around_second = backward.cosines.mean(axis=1, dtype=np.float64)
     partner, score = _proposals(forward, around_first, around_second)

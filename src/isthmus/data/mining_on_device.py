@@ -1,7 +1,7 @@
 """Nearest neighbours on a GPU, by the rule of `data.mining`: of equal cosines the sentence that comes first.
 
-Both pools lie on the device whole, scaled to length 1: 400,000 vectors of width 1,024 take 1.6 GB. Shapes: n and m sentences, H
-width, k neighbours.
+Pools that are mined lie on the device whole, scaled to length 1: 400,000 vectors of width 1,024 take 1.6 GB. Of an index that
+queries look into, so many vectors as a tile is wide do. Shapes: n and m sentences, H width, k neighbours.
 """
 
 import numpy as np
@@ -30,6 +30,18 @@ def neighbours(
                 _update(backward, column, tile.T.clone(memory_format=torch.contiguous_format), row)
                 _update(forward, row, tile, column)
         return _on_host(forward), _on_host(backward)
+
+
+def nearest(queries: NDArray[np.float32], index: NDArray[np.float32], k: int, device: str) -> Found:
+    """The k nearest (or all, if there are fewer) of the index [m, H] for each query [n, H]."""
+    with torch.inference_mode():
+        queries_NH = torch.from_numpy(queries).to(device)
+        found = _blank(len(queries), min(k, len(index)), device)
+        for column in range(0, len(index), COLUMNS):
+            part_CH = torch.from_numpy(index[column : column + COLUMNS]).to(device)
+            for row in range(0, len(queries), ROWS):
+                _update(found, row, queries_NH[row : row + ROWS] @ part_CH.T, column)
+        return _on_host(found)
 
 
 def _blank(rows: int, k: int, device: str) -> tuple[Tensor, Tensor]:

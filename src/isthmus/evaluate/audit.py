@@ -74,6 +74,9 @@ def table(spec: Mapping[str, Any], inputs: Mapping[str, Path]) -> Iterator[dict[
                     continue
                 sets = [opened(training["training"], code) for code in training["languages"]]
                 for field, hashes in fields.items():
+                    found = compare(ids, *hashes, sets)
+                    if not found["n"]:
+                        continue
                     yield {
                         "study": spec["study"],
                         "training": training["training"],
@@ -82,12 +85,14 @@ def table(spec: Mapping[str, Any], inputs: Mapping[str, Path]) -> Iterator[dict[
                         "target": target,
                         "language": language,
                         "field": field,
-                        **compare(ids, *hashes, sets),
+                        **found,
                     }
 
 
 def compare(ids: Sequence[str], whole: Hashes, runs: Hashes, ends: Places, sets: Sets) -> dict[str, Any]:
-    """One field of one test split against a training set, given as pairs of sorted hashes (whole texts, n-grams)."""
+    """One field of one test split against a training set, given as pairs of sorted hashes (whole texts, n-grams). `n` are
+    the examples that have the field: a text of some letters.
+    """
     exact, hit = np.zeros(len(whole), bool), np.zeros(len(runs), bool)
     for texts, ngrams in sets:
         exact |= _known(whole, texts)
@@ -96,15 +101,16 @@ def compare(ids: Sequence[str], whole: Hashes, runs: Hashes, ends: Places, sets:
     hits = np.diff(np.concatenate([[0], np.cumsum(hit)])[ends])
     long_enough, shared = counts > 0, hits > 0
     first = np.flatnonzero(exact | shared)[:SHOWN]
-    covered = (hits[long_enough] / counts[long_enough]).mean() if long_enough.any() else 0.0
+    covered = (hits[long_enough] / counts[long_enough]).sum()
+    n = int((whole != 0).sum())
     return {
-        "n": len(ids),
+        "n": n,
         "exact": int(exact.sum()),
-        "exact_percent": _percent(exact.sum(), len(ids)),
+        "exact_percent": _percent(exact.sum(), n),
         "n_with_ngrams": int(long_enough.sum()),
         "ngram": int(shared.sum()),
         "ngram_percent": _percent(shared.sum(), long_enough.sum()),
-        "covered_percent": _percent(covered, 1),
+        "covered_percent": _percent(covered, long_enough.sum()),
         "examples": "; ".join(ids[place] for place in first),
     }
 

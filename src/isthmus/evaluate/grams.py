@@ -13,7 +13,6 @@ Hashes have 64 bits. They are polynomials over random values of the characters, 
 cost one subtraction of prefix sums each, whatever the length. numpy and the standard library only.
 """
 
-import functools
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -88,22 +87,24 @@ def _windows(words: Hashes, bounds: Places, sizes: Places) -> tuple[Hashes, Plac
 
 def _runs(values: Hashes, starts: Places, stops: Places) -> Hashes:
     """One hash for each stretch of values, from starts to before stops."""
-    powers, inverses = _powers(1 << max(10, len(values).bit_length()))
+    powers, inverses = _powers(len(values) + 1)
     sums = np.concatenate(
         [np.zeros(1, np.uint64), np.cumsum(values * powers[: len(values)], dtype=np.uint64)]
     )
     return _mixed((sums[stops] - sums[starts]) * inverses[starts] + (stops - starts).astype(np.uint64))
 
 
-@functools.cache
+_POWERS = [np.ones(1, np.uint64), np.ones(1, np.uint64)]
+
+
 def _powers(count: int) -> tuple[Hashes, Hashes]:
-    """The powers of the base and of its inverse modulo 2^64, from the 0th."""
-    found = []
-    for base in (_BASE, pow(_BASE, -1, 1 << 64)):
-        factors = np.full(count, base, np.uint64)
-        factors[0] = 1
-        found.append(np.cumprod(factors, dtype=np.uint64))
-    return found[0], found[1]
+    """At least so many powers of the base and of its inverse modulo 2^64, from the 0th: one table, which grows."""
+    if len(_POWERS[0]) < count:
+        for place, base in enumerate((_BASE, pow(_BASE, -1, 1 << 64))):
+            factors = np.full(1 << max(10, count.bit_length()), base, np.uint64)
+            factors[0] = 1
+            _POWERS[place] = np.cumprod(factors, dtype=np.uint64)
+    return _POWERS[0], _POWERS[1]
 
 
 def _mixed(values: Hashes) -> Hashes:

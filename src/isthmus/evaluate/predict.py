@@ -91,7 +91,7 @@ class Checkpoint:
         return head
 
     def pool(self, work: Work, split: str, recipe: Recipe, family: ModuleType, head: nn.Module) -> Any:
-        """What a unit's answers are looked up in, with the model's outputs: made once for all units with the same."""
+        """What a unit's answers are looked up in, with its index by the model: made once for all units with the same."""
         spec = work.spec
         folders = [work.inputs[f"pool/{place}"] for place in spec["pool"]]
         name = fingerprint([spec.get("head", ""), spec["form"], spec["recipe"], split, *map(str, folders)])
@@ -102,10 +102,8 @@ class Checkpoint:
             ]
             self.pools = {}  # one at a time: it may be large
             examples = family.pool(tables, recipe, self.specials)
-            self.pools[name] = (
-                examples,
-                infer(family, examples, self.encoder, head, recipe, work.interrupted),
-            )
+            out = infer(family, examples, self.encoder, head, recipe, work.interrupted)
+            self.pools[name] = (examples, family.index(out))
         return self.pools[name]
 
 

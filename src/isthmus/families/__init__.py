@@ -41,13 +41,20 @@ Where a loss couples the examples of a batch, it is made of something that the e
 A family whose answers are found in a pool of candidates, which several languages share:
 
     pool(tables, recipe, specials) -> examples    the candidates of all the tables of the pool
+    index(outputs) -> index                       what is looked into, of the pool's outputs, which it may use up
     asking(examples) -> examples                  what looks for them, alone
 
-Its `predictions` find them in `form["pool"]`: the pool's examples and their outputs.
+Its `predictions` find them in `form["pool"]`: the pool's examples and their index.
 
 A family whose fetched rows have their texts in other columns than those of `evaluate.fingerprint.PROSE`:
 
     AUDITED                                       their names, for the audit of contamination
+
+A family whose fetched rows are of several sides, told by their column `side`:
+
+    SIDES                                         what each side is called there, by number
+
+Both are literals: planning reads them without importing the module.
 
 A family whose head belongs to the encoder may take it from the model that a training starts from:
 

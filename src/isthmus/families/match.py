@@ -10,7 +10,7 @@ have the negatives of the whole.
 torch is imported inside the functions that compute, so that tokenizing does not wait for it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 READS = ("pool",)  # what says which tasks it can read: their candidates
 AUDITED = ("text", "beside")  # the columns that are text to a reader
+SIDES = ("query", "candidate")  # of `candidates.QUERY` and `candidates.CANDIDATE`
 ONE_CORPUS = False  # each task is a training set of its own
 FULL_VOCABULARY = False
 FOUND = 20  # the candidates of a prediction: scores look no further
@@ -234,16 +235,20 @@ def states(
 def coupled(
     head: "torch.nn.Module", states_B2H: "torch.Tensor", batch: Mapping[str, "torch.Tensor"]
 ) -> "torch.Tensor":
-    """The mean cross-entropy of finding each query's candidate among those of the batch that read otherwise."""
+    """The mean cross-entropy of finding each query's candidate among those of the batch that read otherwise.
+
+    In full precision also under autocast: products that are scaled a hundredfold have no digits to spare.
+    """
     import torch
     from torch.nn.functional import cross_entropy
 
     own = torch.arange(len(states_B2H), device=states_B2H.device)
     groups = batch["groups"]
     same = (groups[:, None] == groups) & (own[:, None] != own)
-    scale = cast("torch.Tensor", head.scale)
-    logits = scale * (states_B2H[:, 0] @ states_B2H[:, 1].T)
-    return cross_entropy(logits.float().masked_fill(same, float("-inf")), own)
+    with torch.autocast(states_B2H.device.type, enabled=False):
+        queries, theirs = states_B2H.float().unbind(1)
+        logits = cast("torch.Tensor", head.scale).float() * (queries @ theirs.T)
+        return cross_entropy(logits.masked_fill(same, float("-inf")), own)
 
 
 def loss(
@@ -260,12 +265,21 @@ def outputs(
     return {"vectors": states(encoder, head, batch).cpu().numpy()}
 
 
+def index(outputs: Mapping[str, Array]) -> Array:
+    """The vectors of a pool [m, H] from its outputs, which are scaled in place: a second copy of a million would be 4 GB."""
+    vectors: Array = outputs["vectors"][:, 0]
+    return mining.unit(vectors, vectors)
+
+
 def predictions(examples: Examples, outputs: Mapping[str, Array], form: Mapping[str, Any]) -> pa.Table:
     """id of each query, `found`, the ids of the nearest candidates of the pool, nearest first (of equally near ones the
-    first of the pool), and `scores`, their dot products. `form["pool"]` has the pool's examples and outputs.
+    first of the pool), and `scores`, their dot products. `form["pool"]` has the pool's examples and their `index`.
     """
-    pool, theirs = form["pool"]
-    nearest = mining.nearest(outputs["vectors"][:, 0], theirs["vectors"][:, 0], FOUND)
+    from isthmus.model.device import place
+
+    pool, index = form["pool"]
+    queries = mining.unit(outputs["vectors"][:, 0])
+    nearest = mining.nearest(queries, index, FOUND, place(), scaled=True)
     names = identifiers(pool)
     return pa.table(
         {
@@ -286,17 +300,21 @@ def score(examples: Examples, outputs: Mapping[str, Array]) -> float:
 
 def collapsed(examples: Examples, outputs: Mapping[str, Array]) -> bool:
     """Whether every query finds one and the same candidate although theirs differ."""
-    found = np.concatenate([near.argmax(1) for near, _ in _nearness(examples, outputs)])
-    return len(np.unique(examples.groups)) > 1 and len(np.unique(found)) == 1
+    if len(np.unique(examples.groups)) < 2:
+        return False
+    found: set[int] = set()
+    for near, _ in _nearness(examples, outputs):
+        found.update(near.argmax(1).tolist())
+        if len(found) > 1:  # mostly so at once
+            return False
+    return True
 
 
-def _nearness(examples: Examples, outputs: Mapping[str, Array]) -> list[tuple[Array, Array]]:
+def _nearness(examples: Examples, outputs: Mapping[str, Array]) -> Iterator[tuple[Array, Array]]:
     """For some queries at a time their nearness to each distinct candidate [q, c], and to their own [q, 1]."""
     _, first, number = np.unique(examples.groups, return_index=True, return_inverse=True)
     queries, index = outputs["vectors"][:, 0], outputs["vectors"][first, 1]
-    found = []
     for start in range(0, len(queries), ROWS_AT_ONCE):
         near = queries[start : start + ROWS_AT_ONCE] @ index.T
         own = number[start : start + ROWS_AT_ONCE, None]
-        found.append((near, np.take_along_axis(near, own, 1)))
-    return found
+        yield near, np.take_along_axis(near, own, 1)

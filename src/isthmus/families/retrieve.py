@@ -34,6 +34,7 @@ READS = ("text_a", "text")  # the columns that say which tasks it can read
 ONE_CORPUS = False
 FULL_VOCABULARY = False
 OTHER, ENGLISH = 0, 1  # the sides
+SIDES = ("own", "English")  # what they are called in one language's audit
 
 
 @dataclass(frozen=True)
@@ -297,11 +298,18 @@ def _margin(examples: Examples, vectors: Array, other: Array, english: Array) ->
     (first, named_first), (second, named_second) = pools
     parts = []
     for layer in range(vectors.shape[1]):
-        pairs = mining.mine(vectors[first, layer], vectors[second, layer], device=place())
+        ours, theirs = _scaled(vectors, first, layer), _scaled(vectors, second, layer)
+        pairs = mining.mine(ours, theirs, device=place(), scaled=True)
         said = named_first[pairs.first] & named_second[pairs.second]
         places = first[pairs.first[said]], second[pairs.second[said]]
         parts.append(_rows(examples, layer, *places, pairs.scores[said]))
     return pa.concat_tables(parts).combine_chunks()
+
+
+def _scaled(vectors: Array, rows: Array, layer: int) -> Array:
+    """Some rows' vectors of a layer, at length 1. The copy is scaled in place: BUCC's of a side may have 1.6 GB."""
+    chosen = vectors[rows, layer]
+    return mining.unit(chosen, chosen)
 
 
 def _distinct(examples: Examples, side: Array) -> tuple[Array, Array]:

@@ -10,6 +10,7 @@ lock or the task's YAML has a file's hash, other bytes are refused; where neithe
 import dataclasses
 import fnmatch
 import hashlib
+import io
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -40,7 +41,12 @@ class Archives:
     def __init__(self, hub: "HuggingFace", lock: dict[Repository, Pinned]) -> None:
         self._hub = hub
         self._lock = lock
-        self._refreshed: dict[Repository, set[str]] = {}  # what is to be downloaded anew, and was
+        self._stale: set[tuple[Repository, str]] = set()  # addresses of which all is to be downloaded anew …
+        self._renewed: set[tuple[Repository, str]] = set()  # … and was
+        self._failed: dict[
+            tuple[str, str | None], HubError
+        ] = {}  # what could not be had, by address and hash
+        self._downloaded: set[Path] = set()
         self._together: dict[Repository, dict[str, Spec]] = {}
 
     # What is known ---------------------------------------------------------------------------------------------
@@ -48,7 +54,7 @@ class Archives:
     def knowing(self, spec: Spec) -> Pinned | None:
         """What is known of a spec's dataset, if that tells all that it reads, made of the bytes that are pinned."""
         repository = Repository.of(spec)
-        if any(self._is_to_be_refreshed(repository, url) for url in _urls(spec)):
+        if any((repository, url) in self._stale for url in _urls(spec)):
             return None
         expected = {url: self._pinned_hash(spec, url) for url in _urls(spec)}
         for pinned in (self._hub.record(repository), self._lock.get(repository)):
@@ -56,9 +62,6 @@ class Archives:
             if items and all(expected[_url(item)] in (None, item.revision) for item in items):
                 return pinned
         return None
-
-    def _is_to_be_refreshed(self, repository: Repository, url: str) -> bool:
-        return repository in self._refreshed and url not in self._refreshed[repository]
 
     def _pinned_hash(self, spec: Spec, url: str) -> str | None:
         """The hash that a file has to have: by the task's YAML, else by the lock."""
@@ -79,7 +82,9 @@ class Archives:
         return " ".join(known[url].sha256[:16] for url in _urls(spec))
 
     def _path(self, spec: Spec, file: Mapping[str, Any]) -> Path:
-        return self._hub.cache / Repository.of(spec).id / str(file["name"])
+        repository, name = Repository.of(spec), str(file["name"])
+        _refuse_unsafe(repository, name, is_file=True)
+        return self._hub.cache / repository.id / name
 
     # Bringing and turning --------------------------------------------------------------------------------------
 
@@ -127,17 +132,33 @@ class Archives:
         say(f"Making tables of {path.name}: {len(wants)} splits.")
         try:
             tables = _tables(path, kind, wants, needed, url)
-        except (Damaged, DataError) as error:
-            # Of a plain file nothing else tells that it came whole; an archive tells it by itself.
-            if self._pinned_hash(spec, url) is None and (isinstance(error, Damaged) or "members" not in file):
-                path.unlink()
-            raise
+        except Damaged as error:
+            refusal = Damaged(f"{error} {self._let_go(spec, url, path)}")
+            self._failed[url, self._pinned_hash(spec, url)] = refusal
+            raise refusal from error
+        except DataError as error:
+            # An archive tells by itself that it came whole; of a plain file nothing else does.
+            if "members" in file:
+                raise
+            raise DataError(f"{error} {self._let_go(spec, url, path)}") from error
         items = [
             self._write(repository, place, table, origin(kind, wants[place]), published.sha256)
             for place, table in tables
         ]
-        self._refreshed.get(repository, set()).add(url)
+        if (repository, url) in self._stale:
+            self._stale.remove((repository, url))
+            self._renewed.add((repository, url))
         self._note(repository, items, {url: published})
+
+    def _let_go(self, spec: Spec, url: str, path: Path) -> str:
+        """Remove a file that is not what it should be, if this process brought it and no hash says that these bytes are
+        meant; tell which.
+        """
+        if path in self._downloaded and self._pinned_hash(spec, url) is None:
+            path.unlink()
+            self._downloaded.remove(path)
+            return "Nothing of it was kept."
+        return f"The file is {path}, and stays there: take it away to have it downloaded."
 
     def _published(self, repository: Repository, spec: Spec, file: Mapping[str, Any]) -> Published:
         """What the published file is, which lies in its place then.
@@ -146,7 +167,7 @@ class Archives:
             HubError: it cannot be had, or its bytes are not those that are pinned.
         """
         url, target = file["url"], self._path(spec, file)
-        is_stale = self._is_to_be_refreshed(repository, url)
+        is_stale = (repository, url) in self._stale
         pinned = self._pinned_hash(spec, url)
         if target.is_file() and not is_stale:
             found = disk.sha256(target)
@@ -158,13 +179,24 @@ class Archives:
                     "run where there is a network."
                 )
             say(f"{target} is not the file that is pinned: it is downloaded again.")
-        say(f"Downloading {url}.")
-        part = self._part(repository, url, str(file["name"]))
+        part = self._part(repository, url, target.name)
         locked = self._lock[repository].archives.get(url) if repository in self._lock else None
-        sha256 = self._host(url).download(url, part, pinned, None if "sha256" in file else locked)
+        sha256 = self._download(url, part, pinned, None if "sha256" in file else locked)
         target.parent.mkdir(parents=True, exist_ok=True)
         part.replace(target)
+        self._downloaded.add(target)
         return Published(target.stat().st_size, sha256)
+
+    def _download(self, url: str, part: Path, pinned: str | None, locked: Published | None) -> str:
+        """Bring a file; give its hash. What failed once in this process fails at once for the next language."""
+        if (url, pinned) in self._failed:
+            raise self._failed[url, pinned]
+        say(f"Downloading {url}.")
+        try:
+            return self._host(url).download(url, part, pinned, locked)
+        except HubError as error:
+            self._failed[url, pinned] = error
+            raise
 
     def _may_be(self, repository: Repository, url: str, sha256: str) -> bool:
         """Whether a file that nobody pinned may be the one of the address: it is not known to be of another one, nor has it
@@ -197,10 +229,7 @@ class Archives:
         import pyarrow.parquet as pq
 
         local = "{}/{}-00000-of-00001.parquet".format(*place)
-        if not is_safe(local):
-            raise HubError(
-                f"{repository}: {local!r} is no name for a file of a mirror. Correct the task's YAML."
-            )
+        _refuse_unsafe(repository, local)
         draft = self._hub.partial(repository) / f"{revision}.{local.replace('/', '.')}"
         # As `data.parquet` has it, which counts as code of results and must not be loaded by what only brings data.
         pq.write_table(table.combine_chunks(), draft, compression="zstd", row_group_size=1 << 16)
@@ -234,13 +263,17 @@ class Archives:
         )
 
     def update(self, spec: Spec) -> None:
-        """Have what a spec reads downloaded anew when it is pinned next, once."""
+        """Have what a spec reads downloaded anew when it is pinned next, once. What other studies pinned of the dataset
+        stays.
+        """
         repository = Repository.of(spec)
-        if repository not in self._refreshed:
-            self._refreshed[repository] = set()
-            locked = self._lock.get(repository)
-            if locked is not None:
-                self._lock[repository] = dataclasses.replace(locked, files={}, archives={})
+        urls = {url for url in _urls(spec) if (repository, url) not in self._renewed}
+        self._stale |= {(repository, url) for url in urls}
+        locked = self._lock.get(repository)
+        if locked is not None and urls:
+            files = {name: item for name, item in locked.files.items() if _url(item) not in urls}
+            archives = {url: file for url, file in locked.archives.items() if url not in urls}
+            self._lock[repository] = dataclasses.replace(locked, files=files, archives=archives)
 
 
 def _places(spec: Spec) -> list[tuple[Place, Mapping[str, Any]]]:
@@ -263,6 +296,11 @@ def _url(item: Item) -> str:
     return item.remote.partition("#")[0]
 
 
+def _refuse_unsafe(repository: Repository, local: str, is_file: bool = False) -> None:
+    if not is_safe(local) or (is_file and "/" in local):
+        raise HubError(f"{repository}: {local!r} is no name for a file of a mirror. Correct the task's YAML.")
+
+
 def _tables(
     path: Path, kind: str, wants: Mapping[Place, Mapping[str, Any]], needed: set[Place], url: str
 ) -> list[tuple[Place, "pa.Table"]]:
@@ -277,32 +315,66 @@ def _tables(
 
     from isthmus.hubs.transfer import Absent
 
-    reads = formats.load(kind)
+    reads = formats.by_word(kind)
     parts: dict[Place, dict[str, pa.Table]] = {}
     spoilt: set[Place] = set()
     for name, file in _opened(path, wants, url):
         mine = [place for place, entry in wants.items() if _is_of(reads, name, place, entry)]
         if not mine:
             continue
-        try:
-            table = reads.read(file, name, wants[mine[0]].get("names", ()))
-        except DataError:
-            if needed.intersection(mine):
-                raise
-            spoilt.update(mine)
-            continue
-        for place in mine:
-            parts.setdefault(place, {})[name] = table
+        for names, places, content in _by_columns(mine, wants, file):
+            try:
+                table = reads.read(content, name, names)
+            except DataError:
+                if needed.intersection(places):
+                    raise
+                spoilt.update(places)
+                continue
+            for place in places:
+                parts.setdefault(place, {})[name] = table
     for config, split in sorted(needed - parts.keys()):
         raise Absent(
             f"{url} has no member like {wants[config, split].get('members')} for config {config}, split {split}. Correct "
             "`members` in the task's YAML, or leave the task or language out."
         )
-    by_name = {
-        place: [tables[name] for name in sorted(tables, key=lambda name: (name.rpartition("/")[2], name))]
-        for place, tables in parts.items()
-    }
-    return [(place, pa.concat_tables(tables)) for place, tables in by_name.items() if place not in spoilt]
+    found = []
+    for place, tables in parts.items():
+        if place in spoilt:
+            continue
+        strange = _of_another_form(tables)
+        if strange is None:
+            by_name = sorted(tables, key=lambda name: (name.rpartition("/")[2], name))
+            found.append((place, pa.concat_tables([tables[name] for name in by_name])))
+        elif place in needed:
+            raise DataError(
+                f"{url}: config {place[0]}, split {place[1]} is made of members with different columns: {strange}. Correct "
+                "`members` in the task's YAML, so that only files of one kind are read."
+            )
+    return found
+
+
+def _by_columns(
+    places: Sequence[Place], wants: Mapping[Place, Mapping[str, Any]], file: BinaryIO
+) -> Iterator[tuple[Sequence[str], list[Place], BinaryIO]]:
+    """The places that a member is read for, by the names that they give its columns. It is kept in memory only where they
+    give several, for a stream is read once.
+    """
+    groups: dict[tuple[str, ...], list[Place]] = {}
+    for place in places:
+        groups.setdefault(tuple(wants[place].get("names", ())), []).append(place)
+    content = file.read() if len(groups) > 1 else None
+    for names, mine in groups.items():
+        yield names, mine, file if content is None else io.BytesIO(content)
+
+
+def _of_another_form(tables: Mapping[str, "pa.Table"]) -> str | None:
+    """Two members whose columns differ, in words; None where there are none."""
+    first, *others = sorted(tables)
+    for other in others:
+        if not tables[other].schema.equals(tables[first].schema):
+            columns = (f"{name} has {', '.join(tables[name].column_names)}" for name in (first, other))
+            return "; ".join(columns)
+    return None
 
 
 def _opened(path: Path, wants: Mapping[Place, Mapping[str, Any]], url: str) -> Iterator[tuple[str, BinaryIO]]:

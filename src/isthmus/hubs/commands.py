@@ -1,10 +1,10 @@
 """The commands about downloads: fetch, pin, bundle, unbundle."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from isthmus.errors import HubError, UsageError
+from isthmus.errors import DataError, HubError, UsageError
 from isthmus.expand import expand
 from isthmus.hubs.huggingface import HuggingFace
 from isthmus.plan import Plan, sources_of
@@ -13,10 +13,12 @@ Spec = Mapping[str, Any]
 
 
 def fetch(study: Path) -> None:
-    """Download everything that a study reads, and pin it. What cannot be had is listed at the end, all of it.
+    """Download everything that a study reads, and pin it. What cannot be had is listed at the end, all of it; what can is
+    pinned all the same.
 
     Raises:
         HubError: something cannot be had.
+        DataError: a file does not have its format.
     """
     plan, hub = _planned(study)
     hub.refuse_missing(sources_of(plan.jobs))
@@ -25,8 +27,10 @@ def fetch(study: Path) -> None:
         hub.supply([spec])
         hub.pin(spec)
 
-    _settle(plan, hub, bring)
-    hub.write_lock()
+    try:
+        _settle(plan, hub, bring)
+    finally:
+        hub.write_lock()
     print(f"All that {study} reads is in {hub.cache}, and pinned in {hub.lock_path}.")
 
 
@@ -35,6 +39,7 @@ def pin(study: Path, update: bool) -> None:
 
     Raises:
         HubError: something cannot be had.
+        DataError: a file does not have its format.
     """
     plan, hub = _planned(study)
     if update:
@@ -78,11 +83,13 @@ def _settle(plan: Plan, hub: HuggingFace, act: Callable[[Spec], None]) -> list[S
 
     Raises:
         HubError: something cannot be had from any source; the message names all of it.
+        DataError: the same, and something that was had does not have its format.
     """
     from isthmus.hubs.transfer import Absent, Unreachable
 
     done: dict[str, None] = {}
-    problems: dict[str, str] = {}
+    problems: dict[str, HubError | DataError] = {}
+    passed: list[Spec] = []
     specs = sources_of(expand(plan.study, hub)[0])
     while True:
         hub.archives.expect(specs)
@@ -95,17 +102,32 @@ def _settle(plan: Plan, hub: HuggingFace, act: Callable[[Spec], None]) -> list[S
                 done[name] = None
             except Unreachable:
                 raise
-            except HubError as error:
-                problems[name] = str(error)
+            except (HubError, DataError) as error:
+                problems[name] = error
                 absent += [spec] if isinstance(error, Absent) and "splits" in spec else []
         hub.note_absent(absent)
+        passed += absent
         before, specs = specs, sources_of(expand(plan.study, hub)[0])
         if specs == before:
             break
-    left = dict.fromkeys(problems[name] for spec in specs if (name := repr(spec)) in problems)
+    left = [spec for spec in specs if repr(spec) in problems]
     if left:
-        raise HubError("\n".join(left))
+        # Where no source serves, the next time has to begin with the first again.
+        places = {_place(spec) for spec in left}
+        hub.note_unsure(spec for spec in passed if _place(spec) in places)
+        raise _together([problems[repr(spec)] for spec in left])
     return specs
+
+
+def _place(spec: Spec) -> tuple[str | None, str | None]:
+    """The task and language that a spec is read for, whatever its source."""
+    return spec.get("task"), spec.get("language")
+
+
+def _together(errors: Sequence[HubError | DataError]) -> HubError | DataError:
+    """One error of several; what was had and cannot be read weighs more than what was not had."""
+    kind = HubError if all(isinstance(error, HubError) for error in errors) else DataError
+    return kind("\n".join(dict.fromkeys(map(str, errors))))
 
 
 def _planned(study: Path) -> tuple[Plan, HuggingFace]:

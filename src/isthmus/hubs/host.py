@@ -32,10 +32,11 @@ class Host(Server):
             if locked is not None and response.is_success and size not in (None, locked.size):
                 raise _changed(url, f"it has {size:,} bytes, and had {locked.size:,}")
             free = shutil.disk_usage(part.parent).free
-            if size is not None and size > free:
+            have = part.stat().st_size if part.is_file() else 0
+            if size is not None and size - have > free:
                 raise StorageError(
-                    f"{url} has {size:,} bytes, and {free:,} are free in {part.parent}. Make room, or name another folder with "
-                    "ISTHMUS_CACHE."
+                    f"{url} has {size:,} bytes, of which {have:,} are there, and {free:,} are free in {part.parent}. Make room, or "
+                    "name another folder with ISTHMUS_CACHE."
                 )
 
         def wrong(found: str) -> HubError:

@@ -322,6 +322,15 @@ class HuggingFace:
             locked = self._lock.get(repository, Pinned(None, ""))
             self._lock[repository] = dataclasses.replace(locked, absent=locked.absent | places(spec))
 
+    def note_unsure(self, specs: Iterable[Mapping[str, Any]]) -> None:
+        """Take back that the hub does not have what some fetch specs read."""
+        for spec in specs:
+            repository = Repository.of(spec)
+            locked = self._lock[repository]
+            self._lock[repository] = dataclasses.replace(locked, absent=locked.absent - places(spec))
+            if self._lock[repository] == Pinned(None, ""):
+                del self._lock[repository]
+
     def forget_absent(self) -> None:
         """Look again for what the hub did not have: every source of the tasks is tried anew."""
         for repository, locked in list(self._lock.items()):
@@ -340,7 +349,9 @@ class HuggingFace:
                 self._lock[repository] = Pinned(asked, newest, absent=locked.absent)
 
     def write_lock(self) -> None:
-        """Write down what was noted."""
+        """Write down what was noted; no lock is begun for nothing."""
+        if not self._lock and not self.lock_path.is_file():
+            return
         with self._storage_errors(self.lock_path):
             write_text(self.lock_path, lock_text(self._lock))
 

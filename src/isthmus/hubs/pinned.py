@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from isthmus.errors import UsageError
-from isthmus.hubs import formats, wanted
+from isthmus.hubs import wanted
 from isthmus.hubs.checked import Entry
 
 LOCK = "hub.lock"
@@ -170,10 +170,9 @@ def _published(url: str, entry: Any) -> Published:
 
 
 def origin(format: str, file: Mapping[str, Any]) -> str:
-    """What a table was made of, and how: a file's address, then format, version of the rule, members and columns."""
-    rule = f"{format}.{formats.load(format).VERSION}"
+    """What a table was made of, and how: a file's address, then format (with its version), members and columns."""
     more = [file["members"]] if "members" in file else []
-    return "#".join((file["url"], ":".join((rule, *more, *file.get("names", ())))))
+    return "#".join((file["url"], ":".join((format, *more, *file.get("names", ())))))
 
 
 def is_safe(local: str) -> bool:

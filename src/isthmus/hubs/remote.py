@@ -12,7 +12,6 @@ from isthmus.errors import HubError
 from isthmus.hubs.checked import Entry
 from isthmus.hubs.pinned import Repository
 from isthmus.hubs.transfer import Absent, Server
-from isthmus.hubs.transfer import Unreachable as Unreachable
 
 
 class Remote(Server):

@@ -17,6 +17,7 @@ import ssl
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -58,6 +59,25 @@ class Passing(Exception):
 
 class Untrusted(Exception):
     """A server's certificate is not believed. Asking again does not help."""
+
+
+@dataclass
+class _Grace:
+    """What a file may take beyond the patience, in seconds: by the first size that is told of it, and not once more for each
+    attempt. None = nobody told a size.
+    """
+
+    seconds: float | None
+
+    @classmethod
+    def of(cls, size: int | None) -> "_Grace":
+        return cls(None if size is None else size / SLOWEST)
+
+    def grant(self, size: int | None) -> None:
+        """Lengthen the time of the attempts that are under way, if that was not done yet."""
+        if self.seconds is None and size is not None:
+            self.seconds = size / SLOWEST
+            _DEADLINE.set(_DEADLINE.get(float("inf")) + self.seconds)
 
 
 class _Client(httpx2.Client):
@@ -174,9 +194,10 @@ class Server:
         Nothing but a file whose size and hash are right is left there by a return; what is wrong is removed.
         """
         received = Received(part, entry, what)
-        patience_s = self.patience_s + (entry.size or 0) / SLOWEST
+        grace = _Grace.of(entry.size)
         for final in (False, True):
-            self.ask(what, lambda: self._receive(url, received, headers, check), patience_s)
+            patience_s = self.patience_s + (grace.seconds or 0)
+            self.ask(what, lambda: self._receive(url, received, headers, check, grace), patience_s)
             sha256 = received.verified()
             if sha256 is not None:
                 received.forget_origin()
@@ -186,7 +207,9 @@ class Server:
                 say(f"{what} has the right length and wrong bytes: once more from its beginning.")
         raise wrong(received.found)
 
-    def _receive(self, url: str, received: Received, headers: Mapping[str, str], check: Check) -> None:
+    def _receive(
+        self, url: str, received: Received, headers: Mapping[str, str], check: Check, grace: _Grace
+    ) -> None:
         if received.is_complete:
             return
         headers = {**headers, "Accept-Encoding": "identity", **received.resume_headers()}
@@ -200,6 +223,7 @@ class Server:
             if response.headers.get("Content-Type", "").startswith("text/html"):
                 raise HubError(stranger("web page", received.what))
             check(response)
+            grace.grant(total_size(response))
             self._place(response, received)
             with received.open() as file:
                 for chunk in response.iter_bytes():
@@ -219,8 +243,6 @@ class Server:
             raise Passing("it packs what it sends, and a part of that is of no use")
         if received.size and not goes_on:
             received.restart()  # the server sends the whole file, whatever part of it was asked for
-        if received.expected is None:  # only now is it known how long it may take
-            _DEADLINE.set(_DEADLINE.get(float("inf")) + (total_size(response) or 0) / SLOWEST)
         received.learn(None if packed else total_size(response), response.headers)
 
     def ask(self, what: str, attempt: Callable[[], T], patience_s: float | None = None) -> T:

@@ -24,6 +24,8 @@ SWELLING = 100
 ROOM = 2**28
 """… or so many bytes, if that is more."""
 
+_ZIP = (b"PK\3\4", b"PK\5\6")
+
 _BAD = (
     tarfile.TarError,
     zipfile.BadZipFile,
@@ -51,7 +53,9 @@ def members(
     """
     limit = _Limit(what, bound if bound is not None else max(ROOM, SWELLING * path.stat().st_size))
     try:
-        if zipfile.is_zipfile(path):
+        if _begins(path).startswith(
+            _ZIP
+        ):  # zipfile.is_zipfile looks at the end, where a tar may hold anything
             yield from _zip_members(path, wants, what, limit)
         else:
             yield from _tar_members(path, wants, what, limit)
@@ -61,8 +65,8 @@ def members(
 
 def _damaged(what: str, error: Exception) -> Damaged:
     return Damaged(
-        f"{what} cannot be unpacked ({str(error) or type(error).__name__}): it came incomplete, or is no archive. Nothing of it "
-        "was kept. Run again; if it stays so, look at its address."
+        f"{what} cannot be unpacked ({str(error) or type(error).__name__}): it came incomplete, or is no archive. Run again; if "
+        "it stays so, look at its address."
     )
 
 
@@ -77,14 +81,14 @@ class _Limit:
         self.bytes_left -= len(chunk)
         if self.bytes_left < 0:
             raise Damaged(
-                f"{self.what} swells to more than {SWELLING} times its size: no archive of text does. Nothing of it was kept."
+                f"{self.what} swells to more than {SWELLING} times its size: no archive of text does."
             )
         return chunk
 
 
 class _Bounded(RawIOBase):
     """A stream whose bytes are counted, unless they were before. Its packing's complaints, some of which look like the
-    disk's, become one kind.
+    disk's, become one kind; the disk's own stay what they are.
     """
 
     def __init__(self, stream: BinaryIO, limit: _Limit, is_counted: bool = True) -> None:
@@ -98,7 +102,9 @@ class _Bounded(RawIOBase):
     def read(self, size: int = -1) -> bytes:
         try:
             chunk = self._stream.read(size)
-        except (OSError, *_BAD) as error:  # OSError: gzip.BadGzipFile, and bz2's plain ones
+        except (OSError, *_BAD) as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise  # gzip.BadGzipFile and bz2's plain ones have no number
             raise _damaged(self._limit.what, error) from error
         return self._limit.count(chunk) if self._is_counted else chunk
 
@@ -128,9 +134,13 @@ def _tar_members(
             pass
 
 
-def _unpacked(path: Path) -> BinaryIO:
+def _begins(path: Path) -> bytes:
     with path.open("rb") as file:
-        start = file.read(6)
+        return file.read(6)
+
+
+def _unpacked(path: Path) -> BinaryIO:
+    start = _begins(path)
     if start.startswith(b"\x1f\x8b"):
         return cast(BinaryIO, gzip.open(path))
     if start.startswith(b"BZh"):
@@ -166,6 +176,6 @@ def _stays_within(name: str) -> bool:
 
 def _strange(name: str, what: str) -> Damaged:
     return Damaged(
-        f"{what}: its member {name!r} is a link, a device, or leads out of the archive. Nothing of it was kept. An archive of "
-        "data has no such thing: look at its address."
+        f"{what}: its member {name!r} is a link, a device, or leads out of the archive. An archive of data has no such thing: "
+        "look at its address."
     )

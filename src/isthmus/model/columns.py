@@ -1,6 +1,8 @@
 """The outputs of an inference on their way: each batch's rows put where they belong, on the disk where they are many."""
 
+import errno
 import os
+import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -64,10 +66,24 @@ def _on_disk(folder: Path, shape: tuple[int, ...], dtype: Any, size: int) -> Arr
     """
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
-            os.posix_fallocate(file.fileno(), 0, size)
+            _take(file.fileno(), folder, size)
             return np.memmap(file, dtype, "r+", shape=shape)
     except OSError as error:
         raise StorageError(
             f"{folder} has no room for {size / 2**30:.1f} GiB of vectors ({error}). They are needed only while the unit runs. "
             "Make room, keep the store elsewhere (ISTHMUS_STORE), or take fewer sentences."
         ) from error
+
+
+def _take(file: int, folder: Path, size: int) -> None:
+    """Give an empty file its size, with the room for it; where a system takes none (macOS), there must be enough of it now.
+
+    Raises:
+        OSError: there is no room for it.
+    """
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file, 0, size)
+        return
+    if shutil.disk_usage(folder).free < size:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    os.truncate(file, size)

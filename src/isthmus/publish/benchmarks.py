@@ -49,9 +49,12 @@ class Standing:
 
     @property
     def caveat(self) -> str:
-        """What keeps it from being the benchmark's score; nothing where it is."""
+        """What keeps it from being the benchmark's score, or may: tables do not know whether a test set is the published one."""
         if self.is_whole:
-            return ""
+            return (
+                f"By {self.title}'s formula on this study's test sets: it is the benchmark's score only where these are the "
+                "published ones, whole."
+            )
         return f"No score of {self.title}: the mean is that of the part that the study has. {self.missing}"
 
 

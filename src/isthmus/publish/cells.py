@@ -22,8 +22,9 @@ class Cell:
     """A score, or why there is none.
 
     `metric` is the module that scored; `metrics` maps each of its numbers to {"value", "n", "ci_low", "ci_high"},
-    values 0 to 100 or None; `main` is the one that counts; `floor` is what the best constant prediction would get; `details` is what
-    else the metric tells (the scores of all layers); `digest` names the artifact.
+    values 0 to 100 or None; `main` is the one that counts; `floor` is what an answer without the
+    question would get (the best constant one, or what the metric's module names); `details` is what else the metric tells (the scores of
+    all layers); `digest` names the artifact.
     """
 
     encoder: str

@@ -8,14 +8,14 @@ from typing import Any
 
 FILE = "contamination.csv"
 WORST = 12  # kinds of overlap that the report lists
-NOTABLE = 5.0  # percent of a split's examples from which on the terminal says it
+NOTABLE = 5.0  # percent of a split's examples with the field, from which on the terminal says it
 LISTED = 6  # languages that are named
 
 
 @dataclass(frozen=True)
 class Overlap:
-    """One field of one target held against one training set, in all languages: `row` is the worst of them, `languages` are
-    those in which something is shared, the worst first, of `compared`.
+    """One field of one target held against one training set, in all languages: `row` is the worst of them, of which `percent`
+    of the examples were seen, `languages` are those in which something is shared, the worst first, of `compared`.
     """
 
     row: Mapping[str, str]
@@ -40,11 +40,13 @@ def read(folder: Path) -> list[dict[str, str]] | None:
 
 
 def overlaps(rows: Sequence[Mapping[str, str]]) -> list[Overlap]:
-    """What was found, the worst first: by the share of examples with whole texts or n-grams, whichever is larger."""
+    """What was found, the worst first: by the share of examples with whole texts or n-grams, whichever are more. It is of
+    all that have the field: of few that are long enough for n-grams, one would be much.
+    """
     groups: dict[tuple[str, ...], list[tuple[float, Mapping[str, str]]]] = {}
     names = ("training", "training_languages", "role", "target", "field")
     for row in rows:
-        share = max(float(row[name] or 0) for name in ("exact_percent", "ngram_percent"))
+        share = 100 * max(int(row["exact"]), int(row["ngram"])) / int(row["n"])
         groups.setdefault(tuple(row[name] for name in names), []).append((share, row))
     found = []
     for group in groups.values():

@@ -20,6 +20,7 @@ from isthmus.plan import Plan
 from isthmus.receipt import Outcome
 from isthmus.runner import BLOCKING
 from isthmus.store import Artifact
+from isthmus.tasks.task import STUDY, Task
 
 RUN = ("encoder", "arm", "seed")
 OK = "ok"
@@ -62,6 +63,7 @@ def export(benchmark: str, plan: Plan, folder: Path, asked: Mapping[str, str | N
         if status not in BLOCKING:
             _write(folder, cell, artifacts)
             written.setdefault(TASKS[cell.target].folder, set()).add(cell.language)
+    notes += _smaller_pools(plan.study.tasks, cells)
     return [*_counted(written), *notes, *_missing(benchmark, written)]
 
 
@@ -158,6 +160,21 @@ def _table(path: Path) -> pa.Table:
 
 def _counted(written: Mapping[str, set[str]]) -> list[str]:
     return [f"{task}: {', '.join(sorted(languages))}" for task, languages in written.items()]
+
+
+def _smaller_pools(tasks: Mapping[str, Task], cells: Sequence[Cell]) -> list[str]:
+    """Where the study looked among fewer languages than a hub has: fewer candidates are right there."""
+    lines: dict[str, str] = {}
+    for cell in cells:
+        task = tasks[cell.target]
+        if task.pool != STUDY or len(cell.score.spec["pool"]) == len(task.codes):
+            continue
+        languages = [place.rpartition("/")[2] for place in cell.score.spec["pool"]]
+        lines[cell.target] = (
+            f"{cell.target}: candidates were looked for in {', '.join(languages)}, of {len(task.codes)} languages. "
+            "isthmus score --hub counts those of all languages that the hub has as right, and gives other scores."
+        )
+    return list(lines.values())
 
 
 def _missing(benchmark: str, written: Mapping[str, set[str]]) -> list[str]:

@@ -89,7 +89,7 @@ def panel(
 
     Args:
         rows: label and row of gains.csv (for the baseline alone: a row whose ci_* are those of the score).
-        floors: what the best constant prediction gets, by label.
+        floors: what can be had without looking, by label.
 
     Returns:
         void: why all rows are blank, or None; height and rows for the template: y and, where known, base, dot, whisker (x1, x2), floor, tone

@@ -179,6 +179,7 @@ def _section(results: Results, encoder: str, target: str, colours: figures.Scale
         "split": results.splits[target],
         "n": None if not ns else f"{min(ns):,}" if len(ns) == 1 else f"{min(ns):,} to {max(ns):,}",
         "floor": f"{sum(floors.values()) / len(floors):.1f}" if floors else None,
+        "floor_name": results.floor_name(target),
         "panels": _panels(results, encoder, target, drawn[:PANELS], languages),
         "undrawn": len(drawn[PANELS:]),
         "table": _table(results, encoder, target, arms, languages, colours),

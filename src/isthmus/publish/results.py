@@ -14,6 +14,7 @@ from isthmus.errors import DataError
 from isthmus.publish.cells import BASELINE, OK
 from isthmus.publish.gains import MEAN, SYNTHETIC
 
+CONSTANT = "constant answer"  # what gets the floor of most metrics
 FILES = ("scores.parquet", "gains.csv")
 _INTEGERS = ("seeds", "n")
 _NUMBERS = ("baseline", "value", "gain", "ci_low", "ci_high")
@@ -23,13 +24,14 @@ _NUMBERS = ("baseline", "value", "gain", "ci_low", "ci_high")
 class Results:
     """`scores` are the rows of scores.parquet, `gains` those of gains.csv with numbers as numbers or None.
 
-    `floors` holds by target and language what the best constant prediction gets, 0 to 100; `layers` the runs for which
-    a layer was chosen, with the mean score of each.
+    `floors` holds by target and language what can be had without looking, 0 to 100, and `floor_names` by target what
+    gets it, where that is no constant answer; `layers` the runs for which a layer was chosen, with the mean score of each.
     """
 
     study: str
     synthetic: bool
     floors: Mapping[str, Mapping[str, float]]
+    floor_names: Mapping[str, str]
     layers: list[dict[str, Any]]
     scores: list[dict[str, Any]]
     gains: list[dict[str, Any]]
@@ -54,6 +56,10 @@ class Results:
     def score(self, encoder: str, arm: str, target: str, language: str) -> dict[str, Any] | None:
         """The row of scores.parquet with the main metric; with several seeds, the last one's."""
         return self._scores.get((encoder, arm, target, language))
+
+    def floor_name(self, target: str) -> str:
+        """What gets the target's floor."""
+        return self.floor_names.get(target, CONSTANT)
 
     @functools.cached_property
     def encoders(self) -> list[str]:
@@ -145,6 +151,7 @@ def read(folder: Path) -> Results:
         study=metadata["study"],
         synthetic=metadata["synthetic"],
         floors=metadata.get("floors", {}),
+        floor_names=metadata.get("floor_names", {}),
         layers=metadata.get("layers", []),
         scores=scores,
         gains=gains,

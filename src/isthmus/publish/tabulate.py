@@ -15,6 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from isthmus.evaluate import metrics
 from isthmus.log import say
 from isthmus.publish import gains
 from isthmus.publish.cells import Cell, load
@@ -56,7 +57,8 @@ def run(works: Sequence[Work]) -> None:
         scores = pa.Table.from_pylist(list(_score_rows(study, cells)), SCORES)
         _write(
             scores,
-            metadata | {"floors": _floors(cells), "layers": _layers(cells)},
+            metadata
+            | {"floors": _floors(cells), "floor_names": _floor_names(cells), "layers": _layers(cells)},
             work.folder / "scores.parquet",
         )
         _write(_arms(work.spec["arms"]), metadata, work.folder / "arms.parquet")
@@ -80,12 +82,18 @@ def _score_rows(study: str, cells: Sequence[Cell]) -> list[dict[str, Any]]:
 
 
 def _floors(cells: Sequence[Cell]) -> dict[str, dict[str, float]]:
-    """What the best constant prediction gets, by target and language; in the file's metadata."""
+    """What the metric's floor is, by target and language; in the file's metadata."""
     floors: dict[str, dict[str, float]] = {}
     for cell in cells:
         if cell.floor is not None:
             floors.setdefault(cell.target, {})[cell.language] = cell.floor
     return floors
+
+
+def _floor_names(cells: Sequence[Cell]) -> dict[str, str]:
+    """What gets the floor, by target, where it is no constant answer; in the file's metadata."""
+    named = {cell.target: getattr(metrics.load(cell.metric), "FLOOR", None) for cell in cells}
+    return {target: name for target, name in named.items() if name is not None}
 
 
 def _layers(cells: Sequence[Cell]) -> list[dict[str, Any]]:

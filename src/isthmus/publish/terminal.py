@@ -58,7 +58,7 @@ def _target(results: Results, encoder: str, target: str, width: int) -> str:
         facts.append(f"n {ns[0]}" if len(ns) == 1 else f"n {ns[0]} to {ns[-1]} a language")
     floors = list(results.floors.get(target, {}).values())
     if floors:
-        facts.append(f"constant answer {sum(floors) / len(floors):.1f}")
+        facts.append(f"{results.floor_name(target)} {sum(floors) / len(floors):.1f}")
     columns = [["", *(_short(arm) for arm in arms)]]
     columns.append(["mean", *(_score(results, encoder, arm, target, MEAN) for arm in arms)])
     if arms != [BASELINE]:

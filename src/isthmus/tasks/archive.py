@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from isthmus.errors import UsageError
 from isthmus.hubs import OWNER
+from isthmus.hubs.formats import word
 from isthmus.study.problems import did_you_mean, shown
 
 if TYPE_CHECKING:
@@ -35,10 +37,14 @@ def fill(template: str, names: Mapping[str, str]) -> str:
 def files(
     source: "Source", splits: Mapping[str, str | list[str]], names: Mapping[str, str]
 ) -> dict[str, Any]:
-    """The files at an address that hold the splits: their `format`, and `files` by the hub's name of the split: `url`,
-    `name` (what the file is called in the cache), and, where the source says them, `sha256`, `members` and `names`.
+    """The files at an address that hold the splits: their `format` with its version, and `files` by the hub's name of the
+    split: `url`, `name` (what the file is called in the cache), and, where the source says them, `sha256`, `members` and
+    `names`.
+
+    Raises:
+        UsageError: a name that is filled in makes another folder of the cache, or no name of a file.
     """
-    assert source.url is not None
+    assert source.url is not None and source.format is not None
     found = {}
     for split in (
         name for value in splits.values() for name in ([value] if isinstance(value, str) else value)
@@ -48,13 +54,25 @@ def files(
         hashes = source.sha256
         facts = {
             "url": url,
-            "name": fill(file_name(source.url), here),
+            "name": _name(source, here),
             "sha256": hashes.get(url) if isinstance(hashes, dict) else hashes,
             "members": None if source.members is None else fill(source.members, here),
             "names": source.names,
         }
         found[split] = {name: fact for name, fact in facts.items() if fact is not None}
-    return {"format": source.format, "files": found}
+    return {"format": word(source.format), "files": found}
+
+
+def _name(source: "Source", names: Mapping[str, str]) -> str:
+    assert source.url is not None
+    name = fill(file_name(source.url), names)
+    if not _FILE.match(name):
+        filled = ", ".join(f"{key} {shown(value)}" for key, value in names.items())
+        raise UsageError(
+            f"{source.hub}: its url names the file {shown(name)} for {filled}, and that is no name of a file (letters, digits, "
+            "dots, hyphens, underscores). Correct languages, splits or url in the task's YAML."
+        )
+    return name
 
 
 def file_name(url: str) -> str:
@@ -98,6 +116,8 @@ def _url_faults(url: str) -> Iterator[tuple[tuple[str, ...], str]]:
         yield ("url",), f"{shown(url)} is no address such as https://example.org/data.tgz."
     elif parts.username is not None or parts.password is not None:
         yield ("url",), "a task file is no place for a name and a password: leave them out."
+    elif "#" in url:
+        yield ("url",), "what follows a # is never sent to a server: leave it out."
     elif not all(
         _FILE.match(PLACEHOLDER.sub("x", name)) for name in (parts.path.rpartition("/")[2], file_name(url))
     ):

@@ -108,6 +108,11 @@ def _union_faults(found: Collection, name: str) -> Iterator[str]:
             yield f"{shown(other)} differs in family or labels."
         elif part.columns.tags is not None and part.labels is None:
             yield f"{shown(other)} has the labels of its own training data, which others do not share."
+        elif part.pool is not None or part.columns.sentences is not None or part.columns.wanted is not None:
+            yield (
+                f"{shown(other)} finds candidates by their ids, which mean others in another task: train on them as a "
+                "mixture instead."
+            )
         elif not set(task.codes) <= set(part.trainable):
             yield f"{shown(other)} has no training data in {', '.join(task.codes)}."
 
@@ -159,6 +164,16 @@ def families() -> dict[str, Any]:
 def metrics() -> dict[str, Any]:
     """The metrics that this version has, one module each, with what each scores."""
     return _stated(METRICS, "SCORES")
+
+
+def audited() -> dict[str, Any]:
+    """The families that name the columns which are text to a reader, with these."""
+    return _stated(FAMILIES, "AUDITED")
+
+
+def sides() -> dict[str, Any]:
+    """The families whose rows are of several sides, with what each side is called, by number."""
+    return _stated(FAMILIES, "SIDES")
 
 
 @functools.cache

@@ -74,7 +74,7 @@ _LANGUAGE = """
 ## A language of your own
 
 A language needs nothing but its code in the task's `languages`. What is known of it can stand in a `languages.csv` in the same
-folder as your tasks; it is checked with the study, and analyses by script or family find it beside those that are packaged:
+folder as your tasks, beside those that are packaged; it is checked with the study (no table of a study groups by it yet):
 
 ```csv
 code,name,script,family

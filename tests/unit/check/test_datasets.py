@@ -129,3 +129,20 @@ def test_labels_that_were_never_learnt_are_told_of(tmp_path):
     assert [note.partition(": ")[2] for note in findings.notes] == [
         "its gold has yes, which no row of its training data has."
     ]
+
+
+def test_whole_texts_are_never_held_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(datasets, "ROWS_AT_ONCE", 7)
+    table = labelled([-1] * 60 + [1] * 40, [" " if n in (33, 71) else f"text {n}" for n in range(100)])
+    pq.write_table(table, tmp_path / "test.parquet", row_group_size=30)
+    monkeypatch.setattr(pq, "read_table", lambda *_: pytest.fail("the whole file was read"))
+    monkeypatch.setattr(pq, "write_table", lambda *_: None)
+    findings = Findings()
+    (split,) = looked(tmp_path, findings, test=table).values()
+    rows = [*range(8), *range(60, 84), *range(92, 100)]
+    assert split.sample.equals(table.take(pa.array(rows)))
+    assert split.head(50).equals(table.slice(0, 50))
+    assert (split.rows, split.gold) == (100, 40)
+    assert [note.partition(": ")[2] for note in findings.notes] == [
+        "2 rows have an empty text_a, the first is row 33."
+    ]

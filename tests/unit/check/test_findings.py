@@ -3,7 +3,15 @@
 import pytest
 
 from isthmus.check.findings import Findings
-from isthmus.errors import DataError
+from isthmus.errors import (
+    DataError,
+    EnvironmentMismatch,
+    HubError,
+    Interrupted,
+    OutOfMemory,
+    StorageError,
+    UsageError,
+)
 
 
 def test_an_error_becomes_a_problem_of_one_line():
@@ -14,11 +22,21 @@ def test_an_error_becomes_a_problem_of_one_line():
         raise KeyError("label")
     first, second = findings.problems
     assert first == "here: two lines"
-    assert second.startswith("there: KeyError: 'label'. The data have a form")
+    assert second.startswith("there: KeyError: 'label'. That may be a bug of isthmus")
 
 
-def test_memory_and_interrupts_are_nobodys_data():
-    with pytest.raises(MemoryError), Findings().caught("here"):
-        raise MemoryError
-    with pytest.raises(KeyboardInterrupt), Findings().caught("here"):
-        raise KeyboardInterrupt
+@pytest.mark.parametrize("kind", [HubError, UsageError])
+def test_what_the_user_can_mend_is_a_problem(kind):
+    findings = Findings()
+    with findings.caught("here"):
+        raise kind("wrong")
+    assert findings.problems == ["here: wrong"]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [MemoryError, KeyboardInterrupt, OSError, StorageError, OutOfMemory, EnvironmentMismatch, Interrupted],
+)
+def test_what_the_machine_lacks_is_nobodys_data(kind):
+    with pytest.raises(kind), Findings().caught("here"):
+        raise kind

@@ -2,13 +2,14 @@
 
 import json
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from safetensors.numpy import save_file
 
 from isthmus.check.vocabulary import embedding_rows, outline, stand_in, vocabulary
 from isthmus.data.batch import specials
-from isthmus.errors import DataError
+from isthmus.errors import DataError, StorageError
 from isthmus.model import encoder as encoders
 
 TABLE = pa.table({"id": ["zq"], "text_a": ["ένα δύο one"], "tokens": [["two", "three"]], "label": [1]})
@@ -68,3 +69,41 @@ def test_torn_weights_are_found(saved):
     (saved / "more.safetensors").write_bytes(b"\x00" * 30)
     with pytest.raises(DataError, match=r"more\.safetensors is no whole file of weights"):
         outline(saved)
+
+
+def sharded(saved, **index: str) -> None:
+    """An index of weights, and the first of its files instead of the only one."""
+    (saved / "model.safetensors").unlink()
+    save_file({"a": np.zeros(1, np.float32)}, saved / "model-00001-of-00002.safetensors")
+    (saved / "model.safetensors.index.json").write_text(json.dumps({"weight_map": index}))
+
+
+def test_what_an_index_of_weights_names_must_be_there(saved):
+    first, second = (f"model-0000{n}-of-00002.safetensors" for n in (1, 2))
+    sharded(saved, a=first)
+    outline(saved)
+    index = saved / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {"a": first, "b": second}}))
+    with pytest.raises(DataError, match=f"names {second}, which is not there"):
+        outline(saved)
+    index.write_text(json.dumps({"weight_map": {"a": first, "b": first}}))
+    with pytest.raises(DataError, match=f"says that {first} has b, and it has not"):
+        outline(saved)
+    index.write_text("[]")
+    with pytest.raises(DataError, match="is no index of weights"):
+        outline(saved)
+
+
+def test_an_index_beside_one_file_of_all_weights_is_not_read(saved):
+    (saved / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": "gone"}}))
+    outline(saved)
+
+
+@pytest.mark.parametrize("kind", [MemoryError, OSError, StorageError])
+def test_what_the_machine_lacks_is_no_matter_of_the_tokenizer(saved, monkeypatch, kind):
+    def load(folder):
+        raise kind("none left")
+
+    monkeypatch.setattr("isthmus.data.tokenize.load", load)
+    with pytest.raises(kind):
+        vocabulary(saved)

@@ -1,5 +1,6 @@
 """Columns under our names: renamed, taken out of structs, put together."""
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -86,3 +87,16 @@ def test_all_kinds_of_lists_are_lists(kind):
     table = pa.table({"tags": pa.array([[0, 1], [1, 0]], kind)})
     found = columns.column(table, "tags", "here")
     assert pa.types.is_list(found.type) and found.to_pylist() == [[0, 1], [1, 0]]
+
+
+def test_texts_of_more_than_two_gibibytes_are_read_part_by_part():
+    # Three nulls, each of which takes a gibibyte that nobody looks at.
+    data, places = pa.py_buffer(np.zeros(1 << 30, np.uint8)), pa.py_buffer(np.array([0, 1 << 30], np.int32))
+    part = pa.Array.from_buffers(pa.string(), 1, [pa.py_buffer(b"\0"), places, data], 1)
+    table = pa.table({"a": pa.chunked_array([part] * 3)})
+    assert columns.texts(table, "a", "here") == columns.texts(table, "{a}!", "here") == [None] * 3
+
+
+def test_a_table_without_rows_has_no_texts():
+    table = TABLE.slice(0, 0)
+    assert columns.texts(table, "question", "here") == columns.lists(table, "choices.text", "here") == []

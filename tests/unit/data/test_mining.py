@@ -180,6 +180,45 @@ def test_a_device_finds_what_plain_numpy_finds(
             np.testing.assert_array_equal(mine.cosines, other[0])
 
 
+@pytest.mark.parametrize(("n", "m", "k"), [(40, 57, 4), (57, 40, 1), (3, 70, 4), (1, 1, 4), (64, 64, 7)])
+def test_a_device_finds_the_nearest_that_plain_numpy_finds(
+    monkeypatch: pytest.MonkeyPatch, n: int, m: int, k: int
+) -> None:
+    from isthmus.data import mining_on_device
+
+    first, second = exact(n, 1), exact(m, 2)
+    plain = mining.nearest(first, second, k)
+    original = mining_on_device.nearest
+    monkeypatch.setattr(mining_on_device, "nearest", lambda *given: original(*given[:3], "cpu"))
+    for rows, columns in ((4096, 32768), (8, 13), (1, 1), (64, 5)):
+        monkeypatch.setattr(mining_on_device, "ROWS", rows)
+        monkeypatch.setattr(mining_on_device, "COLUMNS", columns)
+        found = mining.nearest(first, second, k, device="cuda")
+        np.testing.assert_array_equal(plain.places, found.places)
+        np.testing.assert_array_equal(plain.cosines, found.cosines)
+
+
+def test_vectors_that_are_scaled_already_are_not_scaled_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    dice = np.random.default_rng(5)
+    first, second = (dice.normal(size=(size, 24)).astype(np.float32) for size in (30, 40))
+    nearest, mined = mining.nearest(first, second, 3), mining.mine(first, second)
+    ready = mining.unit(first), mining.unit(second)
+    monkeypatch.setattr(mining, "unit", None)
+    again = mining.nearest(*ready, 3, scaled=True)
+    np.testing.assert_array_equal(nearest.places, again.places)
+    np.testing.assert_array_equal(nearest.cosines, again.cosines)
+    other = mining.mine(*ready, scaled=True)
+    assert pairs(mined) == pairs(other)
+    np.testing.assert_array_equal(mined.scores, other.scores)
+
+
+def test_vectors_are_scaled_in_place_where_a_place_is_given() -> None:
+    vectors = np.random.default_rng(6).normal(size=(7, 5)).astype(np.float32)
+    expected, kept = mining.unit(vectors), vectors.copy()
+    assert mining.unit(kept, kept) is kept
+    np.testing.assert_array_equal(kept, expected)
+
+
 def test_pairs_are_the_same_on_a_device(monkeypatch: pytest.MonkeyPatch) -> None:
     from isthmus.data import mining_on_device
 

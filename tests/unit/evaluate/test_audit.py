@@ -3,21 +3,24 @@
 import csv
 import itertools
 import random
+import tracemalloc
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from isthmus import families
+from isthmus.audits import PROSE
 from isthmus.data import fetch
 from isthmus.errors import DataError
 from isthmus.evaluate import audit, fingerprint
 from isthmus.hubs import wanted
 from isthmus.hubs.babel.hub import Babel
-from isthmus.tasks.files import catalogue
+from isthmus.tasks.files import audited as audited_by
+from isthmus.tasks.files import catalogue, sides
 from isthmus.units import fetch_spec
 from isthmus.work import Work
 
@@ -34,14 +37,13 @@ def words(first: int, count: int) -> str:
 def make(unit: Callable[..., Work], tmp_path: Path) -> Callable[..., Path]:
     """The fingerprint of some rows."""
 
-    def fingerprint_of(
-        name: str, split: str, rows: Mapping[str, list[Any]], family: str = "classify"
-    ) -> Path:
+    def fingerprint_of(name: str, split: str, rows: Mapping[str, list[Any]], **more: Any) -> Path:
         data = tmp_path / "data" / name
         data.mkdir(parents=True)
         ids = [f"{split}{row}" for row in range(len(next(iter(rows.values()))))]
         pq.write_table(pa.table({"id": ids, **rows}), data / f"{split}.parquet")
-        work = unit(f"print-{name}", {"family": family, "split": split}, {"data": data})
+        kept = "set" if split == "train" else "examples"
+        work = unit(f"print-{name}", {"fields": PROSE, "split": split, "kept": kept, **more}, {"data": data})
         fingerprint.run([work])
         return work.folder
 
@@ -53,11 +55,11 @@ def compared(unit: Callable[..., Work], make: Callable[..., Path]) -> Callable[.
     """The rows of contamination.csv for one test split and one training split."""
 
     def rows_of(
-        train: Mapping[str, list[Any]], test: Mapping[str, list[Any]], family: str = "classify"
+        train: Mapping[str, list[Any]], test: Mapping[str, list[Any]], **more: Any
     ) -> list[dict[str, str]]:
         inputs = {
-            "train/seen/en": make("train", "train", train, family),
-            "test/asked/de": make("test", "test", test, family),
+            "train/seen/en": make("train", "train", train, **more),
+            "test/asked/de": make("test", "test", test, **more),
         }
         trainings = [{"training": "seen", "languages": ["en"], "roles": {"target": ["asked"]}}]
         spec = {"study": "s", "tests": {"asked": ["de"]}, "trainings": trainings}
@@ -119,16 +121,40 @@ def test_scripts_without_blanks(compared: Any, text: str, per_word: int) -> None
 def test_no_leak_is_nothing_at_all(compared: Any) -> None:
     test = {"text_a": [words(0, 40), CHINESE[:99], THAI[:99], "?", ""], "text_b": [words(40, 5)] * 5}
     rows = compared({"text_a": [words(50, 900), CHINESE[120:], "!"], "text_b": [words(1000, 9)] * 3}, test)
-    assert [counts(row) for row in rows] == [(5, 0, 3, 0), (5, 0, 0, 0)]
-    assert [row["ngram_percent"] for row in rows] == ["0.00", ""] and {row["examples"] for row in rows} == {
-        ""
-    }
+    assert [counts(row) for row in rows] == [(3, 0, 3, 0), (5, 0, 0, 0)]
+    for name in ("ngram_percent", "covered_percent"):
+        assert [row[name] for row in rows] == ["0.00", ""]
+    assert {row["examples"] for row in rows} == {""}
+
+
+def test_only_examples_that_have_a_field_count(compared: Any) -> None:
+    rows = {"text_a": [words(0, 20), "", "?", words(40, 3)], "text_b": ["", "!", "", ""]}
+    (row,) = compared({"text_a": [words(0, 20)], "text_b": [""]}, rows)
+    assert (row["field"], *counts(row), row["exact_percent"]) == ("text_a", 2, 1, 1, 1, "50.00")
+
+
+SIDED = {
+    "side": [0, 0, 1, 1],
+    "text": [words(0, 20), words(50, 20), words(100, 20), words(150, 20)],
+    "beside": [None, None, words(200, 20), None],
+}
+
+
+@pytest.mark.parametrize(("called", "names"), [({"sides": ["ask", "answer"]}, ("ask", "answer")), ({}, "01")])
+def test_each_side_is_a_field_of_its_own(compared: Any, called: dict[str, Any], names: Any) -> None:
+    train = {"text": [words(100, 20), words(0, 13), words(150, 20)], "side": [0, 0, 1]}
+    rows = compared(train, SIDED, fields=["text", "beside"], **called)
+    assert [(row["field"], *counts(row), row["examples"]) for row in rows] == [
+        (f"text ({names[0]})", 2, 0, 2, 1, "test0"),
+        (f"text ({names[1]})", 2, 2, 2, 2, "test2; test3"),
+        (f"beside ({names[1]})", 1, 0, 1, 0, ""),
+    ]
 
 
 def test_a_field_is_looked_for_in_all_fields_and_each_has_a_row(compared: Any) -> None:
     train = {"question": [words(0, 20)], "context": [words(100, 40)], "answers": [[words(300, 20)]]}
     test = {"question": [words(300, 20)], "context": [words(0, 20)], "answers": [[words(0, 20)]]}
-    rows = compared(train, test, family="span")
+    rows = compared(train, test)
     assert [(row["field"], *counts(row)) for row in rows] == [
         ("context", 1, 1, 1, 1),
         ("question", 1, 0, 1, 0),
@@ -137,7 +163,7 @@ def test_a_field_is_looked_for_in_all_fields_and_each_has_a_row(compared: Any) -
 
 def test_words_and_choices_are_one_text(compared: Any) -> None:
     train = {"tokens": [["do", "n't", "go", "."], ["one", "two"]]}
-    (row,) = compared(train, {"tokens": [["don't", "go"], ["two", "one"]]}, family="tag")
+    (row,) = compared(train, {"tokens": [["don't", "go"], ["two", "one"]]})
     assert counts(row)[:2] == (2, 1)
 
 
@@ -171,12 +197,46 @@ def test_a_fingerprint_is_a_sorted_set_with_the_same_bytes_again(
     first = make("first", "train", rows)
     monkeypatch.setattr(fingerprint, "PENDING", 10)
     monkeypatch.setattr(fingerprint, "BATCH", 7)
+    monkeypatch.setattr(fingerprint, "CHARACTERS", 500)
     again = make("again", "train", rows)
     for name in (fingerprint.WHOLE, fingerprint.RUNS):
         assert (first / name).read_bytes() == (again / name).read_bytes()
     whole, runs = fingerprint.training_hashes(first)
     assert (len(whole), len(runs)) == (50, 67 + 72)
     assert all(left < right for left, right in itertools.pairwise(runs))
+
+
+def test_so_many_characters_are_hashed_at_once_whatever_the_rows(
+    make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, grams = [], fingerprint.grams
+    monkeypatch.setattr(fingerprint, "CHARACTERS", 300)
+    monkeypatch.setattr(fingerprint, "grams", lambda texts: asked.append(list(texts)) or grams(texts))
+    texts = [words(start, 10) for start in range(0, 400, 10)] + [words(500, 300)]
+    make("long", "train", {"text": texts})
+    assert [text for piece in asked for text in piece] == texts
+    assert all(sum(map(len, piece)) <= 300 for piece in asked[:-1]) and asked[-1] == texts[-1:]
+
+
+def test_a_set_is_made_up_once(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, every = [], fingerprint._Sorted.all
+    monkeypatch.setattr(fingerprint._Sorted, "all", lambda self: asked.append(self) or every(self))
+    make("once", "train", {"text": [words(0, 30)]})
+    assert len(asked) == len(set(map(id, asked))) == 2  # whole texts, n-grams
+
+
+def test_a_growing_set_takes_little_more_than_twice_its_own_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fingerprint, "PENDING", 1000)
+    rng, kept = np.random.default_rng(1), fingerprint._Sorted()
+    parts = [rng.integers(0, 1 << 63, 2000, np.uint64) for _ in range(100)]
+    tracemalloc.start()
+    for part in 4 * parts:
+        kept.add(part)
+    found = kept.all()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (found == np.unique(np.concatenate(parts))).all()
+    assert peak < 3 * found.nbytes
 
 
 def first_of(family: str) -> dict[str, Any]:
@@ -200,8 +260,9 @@ def test_every_text_of_a_familys_rows_is_looked_at(unit: Callable[..., Work], fa
     fetch.run([work])
     schema = pq.read_schema(work.folder / f"{split}.parquet")
     texts = {name for name, kind in zip(schema.names, schema.types, strict=True) if "string" in str(kind)}
-    known = getattr(families.load(family), "AUDITED", fingerprint.PROSE)
+    known = audited_by().get(family, PROSE)
     assert texts - set(known) <= {"id", "answers", "matches"} and texts & set(known), spec["task"]
+    assert (fingerprint.SIDE in schema.names) == (family in sides()), spec["task"]
 
 
 def test_rows_without_text_are_an_error_with_a_remedy(make: Any) -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from isthmus.evaluate.grams import FEWER, WORDS, grams
+from isthmus.evaluate.grams import FEWER, WORDS, _powers, grams
 
 LONG = "the quick brown fox jumps over the lazy dog while seven other animals look on and wonder why"
 
@@ -87,6 +87,14 @@ def test_hashes_are_the_same_everywhere_and_do_not_collide() -> None:
     assert sets("the same text")[0] == 13871439297271316573
     texts = [f"{a} {b}" for a in range(300) for b in range(300)]
     assert len(set(grams(texts).whole.tolist())) == len({text.replace(" ", "") for text in texts})
+
+
+def test_powers_are_one_table_for_texts_of_all_sizes() -> None:
+    small = [table[:10].tolist() for table in _powers(10)]
+    large = _powers(50_000)
+    assert [table[:10].tolist() for table in large] == small and all(len(table) >= 50_000 for table in large)
+    assert all(one is other for one, other in zip(_powers(10), large, strict=True))
+    assert set((large[0] * large[1]).tolist()) == {1}
 
 
 def test_nothing_gives_nothing() -> None:

@@ -225,8 +225,19 @@ def test_gold_of_a_hub_is_right_in_every_language_that_it_has() -> None:
     assert languages > {"de", "en"} and len(gold.values) > 50
     assert all(len({name.partition("_")[0] for name in row}) == len(languages) for _, row in gold.values)
     assert gold.source.endswith(f"right in {', '.join(sorted(languages))}")
+    assert gold.note.startswith(f"right are the candidates in {', '.join(sorted(languages))};")
     mentions = gold_of("mewslix", "de", "babel", "test")
+    assert mentions.note == ""
     assert all(len(candidates) == 1 for _, candidates in mentions.values)
+
+
+def test_whoever_scores_by_a_hub_is_told_which_languages_are_right(tmp_path: Path) -> None:
+    right = dict(gold_of("lareqa", "de", "babel", "test").values)
+    scored = official.score("lareqa", "de", write(tmp_path, "said.json", right), None, "babel", "test")
+    assert "right are the candidates in " in scored.note and scored.note.endswith(" has another score.")
+    missing = dict(list(right.items())[1:])
+    scored = official.score("lareqa", "de", write(tmp_path, "few.json", missing), None, "babel", "test")
+    assert "1 of " in scored.note and "right are the candidates in " in scored.note
 
 
 def test_lareqas_own_files_have_eleven_right_candidates_among_thirteen_thousand(

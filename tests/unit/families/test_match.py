@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 import torch
 
-from isthmus.data import candidates
+from isthmus.data import candidates, mining
 from isthmus.data.batch import Specials
 from isthmus.errors import DataError
 from isthmus.families import match
@@ -214,7 +214,9 @@ def test_the_nearest_candidates_are_found_first_of_equals_the_first() -> None:
     index = unit([1, 0], [0, 1])[:, None]
     queries = match.asking(world())
     vectors = unit([1, 0.1], [0, 1], [1, 1], [-1, 0])[:, None]
-    table = match.predictions(queries, {"vectors": vectors}, {"pool": (pool, {"vectors": index})})
+    table = match.predictions(
+        queries, {"vectors": vectors}, {"pool": (pool, match.index({"vectors": index}))}
+    )
     assert table.column("id").to_pylist() == ["q", "r", "s", "t"]
     assert table.column("found").to_pylist() == [
         ["en_1_0", "en_1_1"],
@@ -223,6 +225,20 @@ def test_the_nearest_candidates_are_found_first_of_equals_the_first() -> None:
         ["en_1_1", "en_1_0"],
     ]
     assert table.column("scores")[1].as_py() == pytest.approx([1.0, 0.0])
+
+
+def test_a_pool_is_scaled_once_and_the_answers_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    pool, queries = match.pool([("en", WORLD)], RECIPE, SPECIALS), match.asking(world())
+    dice = np.random.default_rng(1)
+    vectors, theirs = (dice.normal(size=(rows, 1, 24)).astype(np.float32) for rows in (4, len(pool)))
+    expected = mining.nearest(vectors[:, 0], theirs[:, 0], match.FOUND)
+    index = match.index({"vectors": theirs})
+    scale, scaled = mining.unit, []
+    monkeypatch.setattr(mining, "unit", lambda vectors: scaled.append(len(vectors)) or scale(vectors))
+    for _ in range(2):
+        table = match.predictions(queries, {"vectors": vectors}, {"pool": (pool, index)})
+        assert table.column("scores").to_pylist() == expected.cosines.tolist()
+    assert scaled == [4, 4]
 
 
 def test_the_score_is_the_mean_reciprocal_rank_among_the_distinct_candidates() -> None:
@@ -240,6 +256,34 @@ def test_the_score_is_the_mean_reciprocal_rank_among_the_distinct_candidates() -
     assert not match.collapsed(alone, {"vectors": np.ones((2, 2, 2), np.float32)})
 
 
+def test_the_score_holds_the_nearness_of_some_queries_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    examples = match.subset(world(), np.tile([0, 1, 3], 100))
+    pairs = np.random.default_rng(1).normal(size=(300, 2, 4)).astype(np.float32)
+    whole = match.score(examples, {"vectors": pairs}), match.collapsed(examples, {"vectors": pairs})
+    monkeypatch.setattr(match, "ROWS_AT_ONCE", 7)
+    assert (match.score(examples, {"vectors": pairs}), match.collapsed(examples, {"vectors": pairs})) == whole
+    tiles = match._nearness(examples, {"vectors": pairs})
+    assert len(next(tiles)[0]) == 7 and sum(len(near) for near, _ in tiles) == 293
+
+
+def test_two_answers_are_enough_to_know_of_no_collapse(monkeypatch: pytest.MonkeyPatch) -> None:
+    examples = match.subset(world(), np.array([0, 1, 3]))
+    made = match._nearness
+
+    def watched(*given: Any) -> Any:
+        for tile in made(*given):
+            seen.append(tile)
+            yield tile
+
+    monkeypatch.setattr(match, "_nearness", watched)
+    monkeypatch.setattr(match, "ROWS_AT_ONCE", 1)
+    for second, expected, tiles in (([0, 1], False, 2), ([1, 0], True, 3)):
+        seen: list[Any] = []
+        pairs = np.stack([unit([1, 0], second, [1, 0]), unit([1, 0], [0, 1], [1, 0])], 1)
+        assert match.collapsed(examples, {"vectors": pairs}) is expected
+        assert len(seen) == tiles
+
+
 def test_the_loss_is_the_softmax_over_the_batch_without_equal_candidates() -> None:
     states = torch.nn.functional.normalize(
         torch.randn(4, 2, 8, generator=torch.Generator().manual_seed(1)), dim=-1
@@ -255,6 +299,16 @@ def test_the_loss_is_the_softmax_over_the_batch_without_equal_candidates() -> No
     assert found == pytest.approx(np.mean(expected), rel=1e-5)
     unmasked = float(match.coupled(head, states, {"groups": torch.arange(4)}))
     assert unmasked > found
+
+
+def test_the_loss_has_full_precision_under_autocast() -> None:
+    made = torch.Generator().manual_seed(1)
+    states = torch.nn.functional.normalize(torch.randn(6, 2, 16, generator=made), dim=-1)
+    head, batch = SimpleNamespace(scale=torch.tensor(100.0)), {"groups": torch.arange(6)}
+    with torch.autocast("cpu", torch.bfloat16):
+        found = match.coupled(head, states, batch)
+    assert found.dtype == torch.float32
+    assert float(found) == pytest.approx(float(match.coupled(head, states, batch)), rel=0, abs=1e-6)
 
 
 @pytest.fixture

@@ -1,3 +1,4 @@
+import tracemalloc
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -51,6 +52,24 @@ def predict(table: pa.Table, way: str, *layers: np.ndarray) -> pa.Table:
     """Predictions from vectors [rows, H] of each layer."""
     vectors = np.stack(layers, axis=1).astype(np.float32)
     return retrieve.predictions(examples_of(table), {"vectors": vectors}, {"retrieval": way})
+
+
+def test_mining_holds_each_pool_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, width = 1500, 256
+    for name, size in (("ROWS", 64), ("COLUMNS", 64), ("AT_ONCE", 64)):
+        monkeypatch.setattr(retrieve.mining, name, size)
+    names = [[(f"{side}{row}", f"{side} {row}") for row in range(rows)] for side in "xe"]
+    table = retrieve.canonical(pools(*names, None), "here")
+    examples = examples_of(table)
+    vectors = np.random.default_rng(1).normal(size=(2 * rows, 1, width)).astype(np.float32)
+    expected = retrieve.mining.mine(vectors[:rows, 0], vectors[rows:, 0])
+    tracemalloc.start()
+    found = retrieve.predictions(examples, {"vectors": vectors}, {"retrieval": "margin"})
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found.column("score").to_pylist() == expected.scores.tolist()
+    assert found.column("id").to_pylist() == [f"x{row}" for row in expected.first]
+    assert peak < 2.9 * 4 * rows * width
 
 
 def test_aligned_rows_become_two_sides_that_match() -> None:

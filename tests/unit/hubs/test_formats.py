@@ -209,3 +209,24 @@ def test_there_is_no_such_format() -> None:
         formats.load("conll")
     for name in archive.formats():
         assert formats.load(name).VERSION >= 1
+
+
+def test_a_format_is_asked_for_with_its_version() -> None:
+    for name in archive.formats():
+        asked = formats.word(name)
+        assert asked == f"{name}.{formats.load(name).VERSION}"
+        assert formats.by_word(asked) is formats.load(name)
+    with pytest.raises(UsageError, match=r"planned for the format tsv\.0, .* has tsv\.1\. Plan again"):
+        formats.by_word("tsv.0")
+
+
+def test_a_mark_before_the_first_line_is_no_part_of_a_name() -> None:
+    content = "\ufeffid\ttext\n1\tx\n".encode()
+    table = formats.load("tsv").read(io.BytesIO(content), "x.tsv", ())
+    assert table.to_pylist() == [{"id": "1", "text": "x"}]
+
+
+def test_columns_of_one_name_are_refused() -> None:
+    for content, names in ((b"id\tid\n1\t2\n", ()), (b"1\t2\n", ("id", "id"))):
+        with pytest.raises(DataError, match=r"x\.tsv has several columns called 'id'"):
+            formats.load("tsv").read(io.BytesIO(content), "x.tsv", names)

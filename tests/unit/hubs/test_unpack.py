@@ -1,6 +1,7 @@
 """Archives are read member by member, and none is believed."""
 
 import bz2
+import errno
 import gzip
 import io
 import lzma
@@ -8,6 +9,7 @@ import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -132,3 +134,18 @@ def test_archives_that_swell_too_much(tmp_path: Path, pack: Callable[[dict[str, 
     # What is passed over swells, too.
     with pytest.raises(Damaged, match="swells"):
         read(tmp_path / "x", gzip.compress(tar({"a.bin": bytes(10**6)})), bound=10**6 - 1)
+
+
+def test_a_tar_that_ends_with_a_zip_is_a_tar(tmp_path: Path) -> None:
+    assert read(tmp_path / "x", tar({**WANTED, "last.zip": zipped({"b.txt": b"not me"})})) == WANTED
+
+
+def test_a_disk_that_fails_is_not_a_damaged_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = gzip.compress(tar(FILES))
+
+    def fails(self: Any, size: int = -1) -> bytes:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(gzip.GzipFile, "read", fails)
+    with pytest.raises(OSError, match="Input/output error"):
+        read(tmp_path / "x", whole)

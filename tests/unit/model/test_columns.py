@@ -1,6 +1,7 @@
 """The outputs of an inference are the same on the disk as in memory."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -64,3 +65,18 @@ def test_outputs_of_two_types_are_a_mistake() -> None:
     found.put(np.array([0]), {"a": np.zeros(1, np.float32)})
     with pytest.raises(TypeError, match="a is float64 here and float32 elsewhere"):
         found.put(np.array([1]), {"a": np.zeros(1, np.float64)})
+
+
+def test_a_system_that_cannot_take_room_asks_for_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As macOS, where files have no posix_fallocate."""
+    plain = filled(None)["vectors"]
+    monkeypatch.setattr(columns, "HELD", 100)
+    monkeypatch.delattr(columns.os, "posix_fallocate")
+    np.testing.assert_array_equal(filled(tmp_path)["vectors"], plain)
+    monkeypatch.setattr(columns.shutil, "disk_usage", lambda folder: SimpleNamespace(free=335))
+    with pytest.raises(
+        StorageError, match=r"has no room for .* GiB of vectors .*No space left.*ISTHMUS_STORE"
+    ):
+        filled(tmp_path)
+    monkeypatch.setattr(columns.shutil, "disk_usage", lambda folder: SimpleNamespace(free=336))
+    filled(tmp_path)

@@ -50,14 +50,25 @@ def test_the_worst_come_first_with_their_languages(tmp_path: Path) -> None:
     rows = contamination.read(write(tmp_path, ROWS))
     assert rows == ROWS
     first, second = contamination.overlaps(rows)
-    assert (first.row["target"], first.percent, first.languages) == ("pawsx", 61.0, ("de",))
-    assert second.languages in (("de", "ar"), ("ar", "de")) and (second.percent, second.compared) == (3.0, 3)
+    assert (first.row["target"], first.percent, first.languages) == ("pawsx", 50.0, ("de",))
+    assert (second.languages, second.percent, second.compared) == (("ar", "de"), 3.0, 3)
     section = contamination.section(rows)
     assert (
         section["summary"]
         == "Of 5 comparisons of a test split with a training set, 3 found texts that both have."
     )
     assert section["worst"][0]["whole"] == "50.00 % (100)" and section["worst"][0]["shared"] == "61.00 % (61)"
+
+
+def test_a_handful_of_long_texts_is_not_a_whole_split() -> None:
+    few = row("panx", "de", 0, 3, n_with_ngrams="3", ngram_percent="100.00")
+    many = row("xnli", "de", 9, 20)
+    assert [overlap.row["target"] for overlap in contamination.overlaps([few, many])] == ["xnli", "panx"]
+    assert contamination.notable([few]) == ""
+    assert "up to 10 % of xnli's" in contamination.notable([few, many])
+    assert contamination.notable([row("xnli", "de", 10, 0)]) and not contamination.notable(
+        [row("xnli", "de", 9, 9)]
+    )
 
 
 def test_many_languages_are_counted_and_many_overlaps_cut() -> None:
@@ -106,7 +117,7 @@ def test_the_stage_reads_the_audit(small: Any) -> None:
 def test_the_terminal_says_only_what_is_notable(small: Any, rows: list[dict[str, str]], said: bool) -> None:
     folder = write(small.tabulate(), rows)
     text = table(folder, width=100)
-    assert ("Seen in training: up to 61 % of pawsx's context (de) in other (target)" in text) is said
+    assert ("Seen in training: up to 50 % of pawsx's context (de) in other (target)" in text) is said
     assert max(map(len, text.splitlines())) <= 100
 
 

@@ -3,6 +3,7 @@
 import json
 import random
 from pathlib import Path
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,15 +16,35 @@ from isthmus.evaluate import metrics, official
 from isthmus.evaluate.official import TASKS
 from isthmus.evaluate.official import hub as gold
 from isthmus.plan import Plan
-from isthmus.publish.export import export
+from isthmus.publish.export import Cell, _smaller_pools, export
 from isthmus.receipt import Outcome
-from isthmus.tasks.files import PACKAGED
+from isthmus.tasks.files import PACKAGED, catalogue
 from isthmus.units import fetch_spec
 from tests.conftest import MICRO
 
 STUDY = MICRO.replace("targets: [xnli]", "tasks: own\ntargets: [xnli, udpos, panx, mlqa, own, tatoeba, bucc]")
 OWN = (PACKAGED / "xnli.yaml").read_text().replace("task: xnli", "task: own")
 NONE = {"encoder": None, "arm": "none", "seed": None}
+
+
+@pytest.mark.parametrize(
+    ("name", "languages", "expected"),
+    [
+        ("lareqa", ["de", "en"], 1),
+        ("lareqa", catalogue()["lareqa"].codes, 0),
+        ("mewslix", ["de"], 0),
+        ("xnli", ["de"], 0),
+    ],
+)
+def test_a_pool_of_fewer_languages_is_said(name: str, languages: list[str], expected: int) -> None:
+    pool = {"lareqa": [f"lareqa/{language}" for language in languages], "mewslix": ["mewslix_entities/all"]}
+    spec = {"pool": pool[name]} if name in pool else {}
+    cells = [Cell(name, language, SimpleNamespace(spec=spec)) for language in languages]
+    notes = _smaller_pools(catalogue(), cells)
+    assert len(notes) == expected
+    for note in notes:
+        assert note.startswith("lareqa: candidates were looked for in de, en, of 11 languages.")
+        assert "isthmus score --hub" in note
 
 
 def canonical(name: str, language: str) -> dict[str, pa.Table]:

@@ -111,6 +111,14 @@ def test_names_cannot_inject_anything(invented: Any) -> None:
     assert EVIL in "".join(page.text)
 
 
+def test_the_floor_has_the_name_that_its_metric_gives_it(invented: Any) -> None:
+    for target, metric in (("xnli", "accuracy"), ("lareqa", "ranked")):
+        invented.add("none", "en", right(50), target=target)
+        invented.cells[-1]["metric"] = metric
+    text = make(invented)
+    assert "; a constant answer gets 33.3<" in text and "; a random order gets 33.3<" in text
+
+
 def test_one_arm_has_scores_and_no_gains(invented: Any) -> None:
     invented.add("none", "en", right(50))
     invented.add("none", "de", right(40))

@@ -32,6 +32,15 @@ def test_scores_gains_and_facts_are_there(small: Any) -> None:
     assert "one seed" in text
 
 
+def test_the_floor_has_the_name_that_its_metric_gives_it(invented: Any) -> None:
+    for target, metric in (("xnli", "accuracy"), ("lareqa", "ranked")):
+        invented.add("none", "en", right(50), target=target)
+        invented.cells[-1]["metric"] = metric
+    text = table(invented.tabulate(), width=100)
+    assert "xnli · tiny · accuracy · test · n 100 · constant answer 33.3" in text
+    assert "lareqa · tiny · accuracy · test · n 100 · random order 33.3" in text
+
+
 def test_blank_cells_are_marked_and_explained(small: Any) -> None:
     text = table(small.tabulate(), width=100)
     pawsx = text.split("pawsx · tiny")[1].splitlines()

@@ -120,7 +120,7 @@ def test_a_study_brings_tasks_of_its_own(tmp_path: Path) -> None:
         ),
         (
             ("metric: accuracy\n", ""),
-            '"dates" is not a target: it has no metric. Targets: base, bucc, mlqa, panx, pawsx, tatoeba, tatoeba_41, tydiqa, udpos, udpos_38, wikiann_48, xcopa, xnli, xquad, xquad_12.',
+            '"dates" is not a target: it has no metric. Targets: base, bucc, lareqa, mewslix, mlqa, panx, pawsx, tatoeba, tatoeba_41, tydiqa, udpos, udpos_38, wikiann_48, xcopa, xnli, xquad, xquad_12.',
         ),
         (("labels:", "trains_on: bass\nlabels:"), 'there is no task "bass". Did you mean "base"?'),
     ],

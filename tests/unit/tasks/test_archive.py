@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from isthmus.errors import UsageError
 from isthmus.expand import Expansion
+from isthmus.hubs import formats
 from isthmus.study.load import load_study
 from isthmus.tasks.archive import file_name
 from isthmus.tasks.files import catalogue, read_task
@@ -48,7 +50,7 @@ def test_what_is_asked_for(tmp_path: Path) -> None:
             "revision": None,
             "config": "de",
             "archive": {
-                "format": "conllu",
+                "format": formats.word("conllu"),
                 "files": {
                     split: {
                         "url": f"https://example.org/{split}/words-deu.tgz",
@@ -66,6 +68,17 @@ def test_what_is_asked_for(tmp_path: Path) -> None:
     plain = task.request(task.sources[1], "de")
     assert "archive" not in plain["source"]  # so that what is no archive keeps its identity
     assert plain["columns"] == {"tokens": "tokens", "tags": "pos"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "language"),
+    [("de: deu", "de: ../../../evil", "de"), ("[a, b]", "[a, ../../x]", "de"), ("de: deu", "de: a b", "de")],
+)
+def test_a_filled_in_name_stays_in_its_folder(tmp_path: Path, old: str, new: str, language: str) -> None:
+    task, problems = read(tmp_path, WORDS.replace(old, new))
+    assert problems == [] and task is not None
+    with pytest.raises(UsageError, match=r"is no name of a file.*Correct languages, splits or url"):
+        task.request(task.sources[0], language)
 
 
 def test_hashes_by_address(tmp_path: Path) -> None:
@@ -105,9 +118,10 @@ def test_names_of_files_differ_where_addresses_do(url: str, name: str) -> None:
             "",
             "members: is said of files at an addr",
         ),
-        ("    format: conllu\n", "", "format: say what the files are: bucc, conllu, squad, tsv."),
+        ("    format: conllu\n", "", "format: say what the files are: conllu, pools, squad, tsv."),
         ("format: conllu", "format: conlu", 'there is no format "conlu". Did you mean "conllu"?'),
         ("https://example", "ftp://example", "is no address such as https://"),
+        ("{hub_language}.tgz", "{hub_language}.tgz#top", "what follows a # is never sent"),
         ("https://example", "https://me:secret@example", "no place for a name and a password"),
         ("words-{hub_language}.tgz", "", "its path has to end with the name of a file"),
         (

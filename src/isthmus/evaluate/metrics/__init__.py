@@ -9,6 +9,10 @@ A metric module has these names, and nothing else of isthmus knows which metrics
     values      mean parts to metrics; so a resampled mean of parts is a resampled metric
     interval    the main metric's interval over examples
 
+and may have
+
+    FLOOR       what its floor is the score of, where that is no constant answer
+
 Everything is between 0 and 1 here; tables show points. Shapes: n examples, k parts.
 """
 
@@ -28,7 +32,7 @@ from isthmus.evaluate.statistics import Floats, bootstrap_mean
 class Scored:
     """What a metric found: `ids` and `parts` [n, k] of the examples with gold, out of `rows` examples.
 
-    `floor` is the main metric of the best constant prediction, None where there is none; `details` are plain JSON
+    `floor` is the main metric of the best constant prediction, or of what FLOOR says, None where there is none; `details` are plain JSON
     that the score's file keeps.
     """
 

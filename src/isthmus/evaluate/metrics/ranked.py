@@ -19,6 +19,7 @@ from isthmus.evaluate.metrics import Scored, bootstrap_interval
 from isthmus.evaluate.statistics import Floats
 
 SCORES = "pool"
+FLOOR = "random order"
 NAMES = ("map_at_20", "mrr_at_20")
 PARTS = ("average_precision", "reciprocal_rank")
 DEEPEST = 20

@@ -87,7 +87,8 @@ def score(
         right = gold_of(_name(task), language, hub, split)
     found = official.form.score(right, said, language)
     report = {"task": task, "language": language, "n": found.n, "metrics": found.metrics}
-    return Scored(report, f"{predictions}: {found.note}." if found.note else "")
+    notes = [note for note in (found.note, right.note) if note]
+    return Scored(report, f"{predictions}: {'; '.join(notes)}." if notes else "")
 
 
 def _task(name: str) -> Official:

@@ -17,11 +17,14 @@ from isthmus.errors import DataError, UsageError
 
 @dataclass(frozen=True)
 class Answers:
-    """What a file or a hub's split says, in order, and where: the line of each value (none in JSON), None for a hub."""
+    """What a file or a hub's split says, in order, and where: the line of each value (none in JSON), None for a hub; and
+    what a person should know of it, which may be empty.
+    """
 
     source: str
     values: list[Any]
     lines: Sequence[int] | None = None
+    note: str = ""
 
     def place(self, number: int) -> str:
         """Where a value stands, or, where there are fewer, the last one."""

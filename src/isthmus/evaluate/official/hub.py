@@ -37,8 +37,12 @@ def gold_of(name: str, language: str, setting: str, split: str) -> Answers:
         return Answers(where, rows.gold(TASKS[name].form, table, task.labels, where))
     others = _others(task, language, hub, split) if task.pool == STUDY else []
     pool = [(code, _rows(task, code, hub, setting, split)[0]) for code in others]
-    where = f"{where}, right in {', '.join(sorted((language, *others)))}" if others else where
-    return Answers(where, rows.wanted((language, table), pool))
+    values = rows.wanted((language, table), pool)
+    if not others:
+        return Answers(where, values)
+    languages = ", ".join(sorted((language, *others)))
+    note = f"right are the candidates in {languages}; a study with fewer languages has another score"
+    return Answers(f"{where}, right in {languages}", values, note=note)
 
 
 def _others(task: Task, language: str, hub: Hub, split: str) -> list[str]:

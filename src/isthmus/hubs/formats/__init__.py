@@ -5,10 +5,14 @@
     read(file, name, names) -> table the rows of a file; `names` are the columns that the task's YAML gives
 
 What a split is made of stands one after another, in the order of the files' names. Nothing here knows a server or a task.
+A spec names a format with its version (`conllu.1`): what was made by another rule is something else.
 """
 
+import ast
+import functools
 import importlib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol, cast
 
 from isthmus.errors import UsageError
@@ -33,6 +37,33 @@ class Format(Protocol):
             DataError: it does not have the format.
         """
         ...
+
+
+@functools.cache
+def word(name: str) -> str:
+    """A format with its version, as specs have it; read, not imported: a plan loads no pyarrow."""
+    tree = ast.parse((Path(__file__).parent / f"{name}.py").read_text(encoding="utf-8"))
+    version = next(
+        ast.literal_eval(node.value)
+        for node in tree.body
+        if isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == ["VERSION"]
+    )
+    return f"{name}.{version}"
+
+
+def by_word(asked: str) -> Format:
+    """The module that a spec means.
+
+    Raises:
+        UsageError: this version has none, or another rule.
+    """
+    name = asked.partition(".")[0]
+    found = load(name)
+    if asked != f"{name}.{found.VERSION}":
+        raise UsageError(
+            f"The job was planned for the format {asked}, and this version of isthmus has {name}.{found.VERSION}. Plan again."
+        )
+    return found
 
 
 def load(name: str) -> Format:

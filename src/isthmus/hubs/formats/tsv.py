@@ -22,14 +22,15 @@ def read(file: BinaryIO, name: str, names: Sequence[str]) -> "pa.Table":
     """The lines of a file; empty ones are passed over.
 
     Raises:
-        DataError: a line has another number of fields, or is no UTF-8.
+        DataError: a line has another number of fields, or is no UTF-8; two columns have one name.
     """
     import pyarrow as pa
 
     columns, rows = list(names), []
     for number, raw in enumerate(file, start=1):
         try:
-            line = raw.decode("utf-8").rstrip("\r\n")
+            # Some programs put a mark before the first line, which is no part of a name.
+            line = raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
         except UnicodeDecodeError as error:
             raise DataError(
                 f"{name}, line {number} is no UTF-8 ({error}). Look at the source's address."
@@ -46,6 +47,12 @@ def read(file: BinaryIO, name: str, names: Sequence[str]) -> "pa.Table":
                 "in the source, or look at its address and format."
             )
         rows.append(fields)
+    repeated = sorted({column for column in columns if columns.count(column) > 1})
+    if repeated:
+        raise DataError(
+            f"{name} has several columns called {', '.join(map(repr, repeated))}. Give each a name of its own: `names` in the "
+            "source."
+        )
     return pa.table(
         {column: pa.array([row[place] for row in rows], pa.string()) for place, column in enumerate(columns)}
     )
