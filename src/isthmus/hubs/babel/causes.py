@@ -29,9 +29,7 @@ from isthmus.hubs.babel.world import (
     Event,
     Phrase,
     changed,
-    draw_adjunct,
     draw_noun,
-    draw_phrase,
     draw_question,
     draw_style,
 )
@@ -66,18 +64,6 @@ class Item(NamedTuple):
     question: str
 
 
-def draw_told(dice: Dice) -> Event:
-    """A clause about anybody; negated, or with an adjunct, or neither."""
-    agent = dice.choice(ANIMATE)
-    patient = draw_noun(dice, PATIENTS, agent)
-    event = Event(
-        draw_phrase(dice, agent, MODIFIED), dice.choice(VERBS), draw_phrase(dice, patient, MODIFIED)
-    )
-    if dice.chance(NEGATED):
-        return event._replace(negated=True)
-    return draw_adjunct(dice, event) if dice.chance(PLACED) else event
-
-
 def _wrong(dice: Dice, right: Event, told: Event) -> Event:
     """The right choice with one thing changed."""
     things = ["agent", "patient", "verb", *(["polarity"] * 2 if not told.adjuncts() else [])]
@@ -99,7 +85,7 @@ def is_right(question: str, premise: Event, choice: Event) -> bool:
 
 def _draw_item(dice: Dice, share: tuple[float, float], label: int) -> Item | None:
     """An item whose event belongs to the share; None unless the premise and the right choice differ."""
-    told = draw_told(dice)
+    told = choices.draw_event(dice, MODIFIED, NEGATED, PLACED)
     less = lessened(dice, told)
     question = dice.choice(QUESTIONS)
     premise, right = (told, less) if question == "effect" else (less, told)

@@ -55,16 +55,18 @@ class Item(NamedTuple):
     label: int
 
 
-def draw_event(dice: Dice) -> Event:
-    """A clause with adjectives, and with an adjunct unless it is negated (adjuncts turn round under negation)."""
+def draw_event(
+    dice: Dice, modified: float = MODIFIED, negated: float = NEGATED, placed: float = PLACED
+) -> Event:
+    """A clause with adjectives, and perhaps with an adjunct unless it is negated (adjuncts turn round under negation)."""
     agent = dice.choice(ANIMATE)
     patient = draw_noun(dice, PATIENTS, agent)
     event = Event(
-        draw_phrase(dice, agent, MODIFIED), dice.choice(VERBS), draw_phrase(dice, patient, MODIFIED)
+        draw_phrase(dice, agent, modified), dice.choice(VERBS), draw_phrase(dice, patient, modified)
     )
-    if dice.chance(NEGATED):
+    if dice.chance(negated):
         return event._replace(negated=True)
-    return draw_adjunct(dice, event) if dice.chance(PLACED) else event
+    return draw_adjunct(dice, event) if dice.chance(placed) else event
 
 
 def lessened(dice: Dice, event: Event) -> Event:
